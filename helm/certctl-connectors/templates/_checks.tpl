@@ -1,0 +1,38 @@
+{{/* What cannot work is refused here, before anything is installed, with a sentence that says what to do. */}}
+{{- define "certctl-connectors.checks" -}}
+{{- if and (not .Values.access.file) (not .Values.access.existingSecret) }}
+{{- fail "Nobody could call the service: give access.file, or the name of your own Secret in access.existingSecret." }}
+{{- end }}
+{{- if and .Values.access.file .Values.access.existingSecret }}
+{{- fail "access.file and access.existingSecret are both given: keep one, the chart cannot know which is meant." }}
+{{- end }}
+{{- $identities := 0 }}
+{{- range list .Values.azure.workloadIdentity.clientId .Values.azure.managedIdentity.clientId .Values.azure.clientSecret.existingSecret }}
+{{- if . }}{{ $identities = add1 $identities }}{{ end }}
+{{- end }}
+{{- if gt (int $identities) 1 }}
+{{- fail "More than one Azure identity is given: keep one of azure.workloadIdentity, azure.managedIdentity and azure.clientSecret." }}
+{{- end }}
+{{- if eq (int .Values.http.metricsPort) 8080 }}
+{{- fail "http.metricsPort is 8080, the main port: choose another, or 0 to keep /metrics there." }}
+{{- end }}
+{{- if and .Values.http.metricsPort (eq (int .Values.http.metricsPort) (int .Values.service.port)) }}
+{{- fail "http.metricsPort and service.port are the same: choose another port for one of them." }}
+{{- end }}
+{{- if le (int .Values.terminationGracePeriodSeconds) (int .Values.worker.drainSeconds) }}
+{{- fail "terminationGracePeriodSeconds must be greater than worker.drainSeconds: else the service is killed while it still ends a deployment." }}
+{{- end }}
+{{- if and .Values.persistence.existingClaim (not .Values.persistence.enabled) }}
+{{- fail "persistence.existingClaim is given but persistence.enabled is false: the claim would not be used." }}
+{{- end }}
+{{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.callers) }}
+{{- fail "networkPolicy.enabled needs networkPolicy.callers: an empty list would let in everyone." }}
+{{- end }}
+{{- $set := list }}
+{{- range include "certctl-connectors.env" . | fromYamlArray }}{{ $set = append $set .name }}{{ end }}
+{{- range .Values.extraEnv }}
+{{- if has .name $set }}
+{{- fail (printf "extraEnv names %s, which the chart sets itself: change the value it comes from." .name) }}
+{{- end }}
+{{- end }}
+{{- end }}

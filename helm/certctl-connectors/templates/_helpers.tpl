@@ -1,0 +1,107 @@
+{{- define "certctl-connectors.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "certctl-connectors.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains (include "certctl-connectors.name" .) .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "certctl-connectors.name" .) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "certctl-connectors.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "certctl-connectors.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "certctl-connectors.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "certctl-connectors.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "certctl-connectors.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- .Values.serviceAccount.name | default (include "certctl-connectors.fullname" .) }}
+{{- else }}
+{{- .Values.serviceAccount.name | default "default" }}
+{{- end }}
+{{- end }}
+
+{{- define "certctl-connectors.accessSecret" -}}
+{{- .Values.access.existingSecret | default (printf "%s-access" (include "certctl-connectors.fullname" . | trunc 56 | trimSuffix "-")) }}
+{{- end }}
+
+{{- define "certctl-connectors.claim" -}}
+{{- .Values.persistence.existingClaim | default (include "certctl-connectors.fullname" .) }}
+{{- end }}
+
+{{- define "certctl-connectors.image" -}}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) }}
+{{- if .Values.image.digest }}{{ printf "@%s" .Values.image.digest }}{{ end }}
+{{- end }}
+
+{{- define "certctl-connectors.metricsPortName" -}}
+{{- if .Values.http.metricsPort }}metrics{{ else }}http{{ end }}
+{{- end }}
+
+{{/* The settings of the service that the chart decides. Secrets come by reference only. */}}
+{{- define "certctl-connectors.env" -}}
+- name: CERTCTL_CONNECTORS_HTTP__HOST
+  value: "0.0.0.0"
+- name: CERTCTL_CONNECTORS_HTTP__PORT
+  value: "8080"
+{{- if .Values.http.metricsPort }}
+- name: CERTCTL_CONNECTORS_HTTP__METRICS_PORT
+  value: {{ .Values.http.metricsPort | int64 | quote }}
+{{- end }}
+- name: CERTCTL_CONNECTORS_HTTP__DOCS
+  value: {{ .Values.http.docs | quote }}
+- name: CERTCTL_CONNECTORS_STORE__URL
+  value: sqlite:////data/certctl-connectors.db
+- name: CERTCTL_CONNECTORS_ACCESS__MODE
+  value: required
+- name: CERTCTL_CONNECTORS_ACCESS__FILE
+  value: /etc/certctl-connectors/access/{{ .Values.access.key }}
+- name: CERTCTL_CONNECTORS_AZURE__READ_PREVIOUS_SECRET
+  value: {{ .Values.azure.readPreviousSecret | quote }}
+{{- if .Values.azure.allowedVaults }}
+- name: CERTCTL_CONNECTORS_AZURE__ALLOWED_VAULTS
+  value: {{ .Values.azure.allowedVaults | toJson | quote }}
+{{- end }}
+{{- if .Values.azure.connectTo }}
+- name: CERTCTL_CONNECTORS_AZURE__CONNECT_TO
+  value: {{ .Values.azure.connectTo | quote }}
+{{- end }}
+{{- if .Values.azure.caBundle.configMap }}
+- name: CERTCTL_CONNECTORS_AZURE__CA_BUNDLE
+  value: /etc/certctl-connectors/ca/{{ .Values.azure.caBundle.key }}
+{{- end }}
+- name: CERTCTL_CONNECTORS_WORKER__CONCURRENCY
+  value: {{ .Values.worker.concurrency | int64 | quote }}
+- name: CERTCTL_CONNECTORS_WORKER__QUEUE_LIMIT
+  value: {{ .Values.worker.queueLimit | int64 | quote }}
+- name: CERTCTL_CONNECTORS_WORKER__DRAIN_S
+  value: {{ .Values.worker.drainSeconds | int64 | quote }}
+- name: CERTCTL_CONNECTORS_LOG__FORMAT
+  value: {{ .Values.log.format | quote }}
+- name: CERTCTL_CONNECTORS_LOG__LEVEL
+  value: {{ .Values.log.level | quote }}
+{{- if .Values.azure.managedIdentity.clientId }}
+- name: AZURE_CLIENT_ID
+  value: {{ .Values.azure.managedIdentity.clientId | quote }}
+{{- end }}
+{{- with .Values.azure.clientSecret.existingSecret }}
+{{- range list "AZURE_TENANT_ID" "AZURE_CLIENT_ID" "AZURE_CLIENT_SECRET" }}
+- name: {{ . }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $.Values.azure.clientSecret.existingSecret }}
+      key: {{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
