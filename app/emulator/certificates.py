@@ -1,0 +1,76 @@
+"""Reading and changing what is stored: certificates, their policy, their secret.
+
+Import is in `importing`, lists in `listing`, deletion in `deleting`.
+"""
+
+from typing import Any
+
+from app.emulator import shapes
+from app.emulator.orders import Order, tags_of
+from app.emulator.policies import merge
+from app.emulator.refusals import Reason, refusal
+from app.emulator.wire import Reply
+
+
+def get_certificate(order: Order) -> Reply:
+    """The latest version, disabled or not, with the policy."""
+    entry = order.entry()
+    pending = order.pending
+    return Reply(document=shapes.full_bundle(order.base, order.name, entry, pending=pending))
+
+
+def get_certificate_version(order: Order) -> Reply:
+    """One version, without the policy."""
+    stored = order.stored()
+    shape = shapes.bundle(order.base, order.name, stored, pending=order.pending)
+    return Reply(document=shape)
+
+
+def update_certificate(order: Order) -> Reply:
+    """Change enabled and tags of a version; tags not sent stay, empty tags clear."""
+    document = order.document()
+    changes: dict[str, Any] = {}
+    tags = tags_of(document)
+    if tags is not None:
+        changes |= {"tags": tags, "tagged": True}
+    enabled = (document.get("attributes") or {}).get("enabled")
+    if enabled is not None:
+        changes["enabled"] = bool(enabled)
+    stored = order.vault.change(order.name, order.stored().version, **changes)
+    shape = shapes.bundle(order.base, order.name, stored, pending=order.pending)
+    return Reply(document=shape)
+
+
+def get_policy(order: Order) -> Reply:
+    """The policy of the name."""
+    return Reply(document=shapes.policy(order.base, order.name, order.entry()))
+
+
+def update_policy(order: Order) -> Reply:
+    """Change parts of the policy."""
+    sent = order.document()
+    order.vault.set_policy(order.name, merge(order.entry().policy, sent))
+    return get_policy(order)
+
+
+def get_pending(order: Order) -> Reply:
+    """The pending creation under the name."""
+    operation = order.vault.pending.get(order.name)
+    if operation is None:
+        raise refusal(Reason.PENDING_NOT_FOUND, name=order.name)
+    return Reply(document=shapes.pending(order.base, order.name, operation))
+
+
+def get_secret(order: Order) -> Reply:
+    """The secret of a certificate's version: the key goes with it."""
+    entry = order.found()
+    stored = None
+    if entry is not None:
+        stored = entry.find(order.version) if order.version else entry.latest
+    if entry is None or stored is None:
+        name = f"{order.name}/{order.version}" if order.version else order.name
+        raise refusal(Reason.SECRET_NOT_FOUND, name=name)
+    if not stored.enabled:
+        raise refusal(Reason.SECRET_DISABLED)
+    exportable = bool(entry.policy.get("key_props", {}).get("exportable", True))
+    return Reply(document=shapes.secret(order.base, order.name, stored, exportable=exportable))

@@ -1,0 +1,91 @@
+"""Lists: at most 25 items a page, ordered by id, with Key Vault's kind of next link.
+
+Version ids are random, so the order of versions says nothing about which is the latest.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+from urllib.parse import quote
+
+from app.emulator import shapes
+from app.emulator.orders import Order
+from app.emulator.refusals import Reason, refusal
+from app.emulator.vaults import DeletedEntry
+from app.emulator.wire import Reply
+
+_PAGE = 25
+
+_Item = TypeVar("_Item")
+
+
+def list_versions(order: Order) -> Reply:
+    """Versions by id, which is by chance; of an unknown name: none."""
+    entry = order.found()
+    versions = sorted(entry.versions, key=lambda stored: stored.version) if entry else []
+    return _page(
+        order,
+        versions,
+        lambda stored: stored.version,
+        lambda stored: shapes.version_item(order.base, order.name, stored),
+    )
+
+
+def list_certificates(order: Order) -> Reply:
+    """The latest version of every certificate, by name."""
+    return _page(
+        order,
+        sorted(order.vault.entries.items()),
+        lambda item: item[0],
+        lambda item: shapes.certificate_item(order.base, item[0], item[1].latest),
+    )
+
+
+def list_deleted(order: Order) -> Reply:
+    """The certificates whose deletion is finished, by name."""
+    gone = [item for item in sorted(order.vault.deleted.items()) if item[1].ready <= order.now]
+    return _page(order, gone, lambda item: item[0], lambda item: _deleted_item(order, *item))
+
+
+def _deleted_item(order: Order, name: str, gone: DeletedEntry) -> shapes.Json:
+    item = shapes.certificate_item(order.base, name, gone.entry.latest)
+    return {**item, **shapes.deletion(order.base, name, gone)}
+
+
+def _page(
+    order: Order,
+    items: Iterable[_Item],
+    key: Callable[[_Item], str],
+    shape: Callable[[_Item], shapes.Json],
+) -> Reply:
+    size = _page_size(order)
+    after = _skipped(order)
+    rest = [item for item in items if key(item) > after]
+    page = rest[:size]
+    link = _next_link(order, key(page[-1]), size) if len(rest) > size else None
+    return Reply(document={"value": [shape(item) for item in page], "nextLink": link})
+
+
+def _page_size(order: Order) -> int:
+    text = order.request.query.get("maxresults", str(_PAGE))
+    if not text.isdecimal() or not 1 <= int(text) <= _PAGE:
+        raise refusal(Reason.INVALID_QUERY, name="maxresults")
+    return int(text)
+
+
+def _skipped(order: Order) -> str:
+    token = order.request.query.get("$skiptoken", "")
+    try:
+        return base64.urlsafe_b64decode(token).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise refusal(Reason.INVALID_QUERY, name="$skiptoken") from error
+
+
+def _next_link(order: Order, last: str, size: int) -> str:
+    """Key Vault names its port here, and only here."""
+    base = order.base if ":" in order.base.removeprefix("https://") else f"{order.base}:443"
+    version = quote(order.request.query.get("api-version", ""))
+    token = quote(base64.urlsafe_b64encode(last.encode()))
+    query = f"api-version={version}&$skiptoken={token}&maxresults={size}"
+    return f"{base}{order.request.path}?{query}"
