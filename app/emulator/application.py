@@ -213,4 +213,5 @@ async def _answer(request: Request, reply: Reply, send: Send) -> None:
 async def _drop(scope: Scope, receive: Receive) -> None:
     """Cut the connection; once uvicorn knows, returning without an answer is no error to it."""
     scope["abort"]()
-    await receive()
+    while (await receive())["type"] != "http.disconnect":
+        continue

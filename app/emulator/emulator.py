@@ -1,5 +1,6 @@
 """The emulator as its users hold it: settings, a running server, and hands on its inside."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +50,8 @@ class Emulator:
         self.state = State(clock=self.clock, budgets=budgets)
         self.tokens = Tokens(tenant_id=tenant_id, clock=self.clock)
         self._secrets = {client_id: client_secret}
-        self._ca = authority(now=self.clock.now())
+        # clients check TLS by their own clock, so the emulator's does not count here
+        self._ca = authority(now=time.time())
         self._application = Application(
             state=self.state,
             login=self._login(),
@@ -81,7 +83,7 @@ class Emulator:
         """
         if self._tls is not None:
             raise RuntimeError("the emulator is already running")
-        self._tls = listen(host, port, tls_context(self._ca, now=self.clock.now()))
+        self._tls = listen(host, port, tls_context(self._ca, now=time.time()))
         if plain_port is not None:
             self._plain = listen(host, plain_port, None)
         try:

@@ -1,4 +1,4 @@
-"""How the secret of a certificate is written: PFX without a password, or PEM.
+"""How the secret of a certificate is written: PFX under an empty password, or PEM.
 
 A non-exportable certificate's secret has the same form without the key.
 """
@@ -14,18 +14,17 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from app.emulator import legacy_pfx
+
 
 def pfx_of(
     leaf: x509.Certificate, key: PrivateKeyTypes | None, chain: tuple[x509.Certificate, ...]
 ) -> str:
-    """A base64 PKCS#12 without password; without key if there is none to give."""
-    content = pkcs12.serialize_key_and_certificates(
-        None,
-        key,  # type: ignore[arg-type] # an unusable kind of key was refused before
-        leaf,
-        chain,
-        NoEncryption(),
-    )
+    """A base64 PKCS#12; without key if there is none to give."""
+    if key is not None:
+        content = legacy_pfx.write(leaf, key, chain)
+    else:
+        content = pkcs12.serialize_key_and_certificates(None, None, leaf, chain, NoEncryption())
     return base64.b64encode(content).decode()
 
 

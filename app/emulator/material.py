@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from app.emulator.exports import pem_of, pfx_of
+from app.emulator.exports import pem_of
 from app.emulator.refusals import Reason, refusal
 
 PFX = "application/x-pkcs12"
@@ -37,13 +37,16 @@ _CERTIFICATE = "CERTIFICATE"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Material:
-    """A certificate with its key and chain, and the text its secret will show."""
+    """A certificate with its key and chain, and the text its secret will show.
+
+    value is None if the secret is to be encoded anew: a PFX that came with a password.
+    """
 
     certificate: x509.Certificate
     private_key: PrivateKeyTypes | None = field(repr=False)
     chain: tuple[x509.Certificate, ...]
     content_type: str
-    value: str = field(repr=False)
+    value: str | None = field(repr=False)
 
 
 class Reader:
@@ -88,7 +91,7 @@ def read_pfx(value: str, password: str | None) -> Material:
         # the parser gives no leaf when no certificate belongs to the key
         raise refusal(Reason.KEY_MISMATCH if chain else Reason.NO_PRIVATE_KEY)
     leaf = content.cert.certificate
-    kept = pfx_of(leaf, content.key, chain) if password else value
+    kept = None if password else value
     return Material(
         certificate=leaf, private_key=content.key, chain=chain, content_type=PFX, value=kept
     )

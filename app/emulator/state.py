@@ -45,6 +45,7 @@ class State:
 
     def vault(self, name: str) -> Vault:
         """The vault of this name, made on first use."""
+        name = name.lower()
         with self._lock:
             if name not in self._vaults:
                 self._vaults[name] = Vault(

@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from cryptography import x509
@@ -35,7 +36,7 @@ class StoredVersion:
     created: int
     updated: int
     content_type: str
-    value: str = field(repr=False)
+    sent: str | None = field(repr=False)
     tagged: bool = False
     preserve_cert_order: bool | None = None
     x5t: str = field(init=False)
@@ -55,6 +56,13 @@ class StoredVersion:
         }
         for name, fact in facts.items():
             object.__setattr__(self, name, fact)
+
+    @cached_property
+    def value(self) -> str:
+        """What the secret shows. Encoding it takes 10 ms, so it waits until somebody asks."""
+        if self.sent is not None:
+            return self.sent
+        return pfx_of(self.certificate, self.private_key, self.chain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +210,7 @@ class Vault:
             private_key=key,
             chain=chain,
             content_type=PFX,
-            value=pfx_of(leaf, key, chain),
+            value=None,
         )
         policy = policy_for(leaf, None, content_type=PFX)
         return self.store(name, Submission(material=material, policy=policy, tags=tags))
@@ -252,6 +260,6 @@ class Vault:
             created=now,
             updated=now,
             content_type=material.content_type,
-            value=material.value,
+            sent=material.value,
             preserve_cert_order=submission.preserve_cert_order,
         )
