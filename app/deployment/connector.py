@@ -18,10 +18,11 @@ class Held:
 
     `bundle` is what to deploy, `previous_key` what the caller sent to make a rollback possible,
     `previous` the connector's own: the whole previous secret, where it could be read. After a
-    crash all three are gone.
+    crash all three are gone. `looked` says that the snapshot was taken in this very run, so that
+    an import need not look first; whoever imports takes it back.
     """
 
-    __slots__ = ("bundle", "previous", "previous_key")
+    __slots__ = ("bundle", "looked", "previous", "previous_key")
 
     def __init__(
         self, bundle: Bundle | None = None, previous_key: PrivateKey | None = None
@@ -29,6 +30,7 @@ class Held:
         self.bundle = bundle
         self.previous_key = previous_key
         self.previous: object | None = None
+        self.looked = False
 
     def __repr__(self) -> str:
         return "<Held>"
@@ -66,8 +68,16 @@ class Standing:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What was read back after an import: the result, and what to know about it."""
+
+    result: Result
+    warnings: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Served:
-    """What a target serves now. `message` says why it would not be served to clients, if so."""
+    """What a target serves now; a version that is not enabled is served to nobody."""
 
     version_id: str
     serial: str
@@ -90,7 +100,9 @@ class Connector(Protocol):
     def target(self, config: Mapping[str, object]) -> Target:
         """The target that a validated configuration names, normalised."""
 
-    def faults(self, target: Target, bundle: Bundle | None) -> tuple[Fault, ...]:
+    def faults(
+        self, target: Target, bundle: Bundle | None, metadata: Mapping[str, str]
+    ) -> tuple[Fault, ...]:
         """What this kind of target, or this service's operator, would refuse. Touches nothing."""
 
     async def snapshot(self, deployment: Deployment, held: Held) -> Standing:
@@ -110,7 +122,7 @@ class Connector(Protocol):
             DeployError: any other means that it was surely not applied.
         """
 
-    async def verify(self, deployment: Deployment) -> Result:
+    async def verify(self, deployment: Deployment) -> Proof:
         """Read back that `deployment.version_id` is what we sent, and is what is served.
 
         Raises:

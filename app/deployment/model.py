@@ -202,7 +202,7 @@ def failed(deployment: Deployment, failure: errors.DeployError) -> Deployment:
     rollback = deployment.rollback
     state = _way_out(deployment.state, failure)
     if state is State.ROLLBACK_FAILED and rollback is not None:
-        reason = rollback.reason or failure.message
+        reason = rollback.reason or failure.code
         rollback = replace(rollback, outcome=Outcome.ALSO_FAILED, reason=reason)
     return moved(deployment, state, error=error, rollback=rollback)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app import errors
-from app.deployment.connector import Connector, Held, Standing
+from app.deployment.connector import Connector, Held, Proof, Standing
 from app.deployment.model import (
     NEXT,
     Deployment,
@@ -103,11 +103,16 @@ async def _step(deployment: Deployment, connector: Connector, held: Held) -> Dep
             version = await connector.import_certificate(deployment, held)
             return moved(deployment, State.VERIFYING, version_id=version)
         case State.VERIFYING:
-            return moved(deployment, State.SUCCEEDED, result=await connector.verify(deployment))
+            return _proven(deployment, await connector.verify(deployment))
         case State.ROLLING_BACK:
             return _undone(deployment, await connector.roll_back(deployment, held))
         case _:
             raise AssertionError(deployment.state)
+
+
+def _proven(deployment: Deployment, proof: Proof) -> Deployment:
+    warnings = deployment.warnings + proof.warnings
+    return moved(deployment, State.SUCCEEDED, result=proof.result, warnings=warnings)
 
 
 def _undone(deployment: Deployment, version: str | None) -> Deployment:

@@ -1,0 +1,54 @@
+"""The registry: target type → connector. A new connector is a package, and a line here."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from pydantic import BaseModel
+
+from app.connectors import azure_key_vault
+from app.deployment.connector import Connector
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of target: its type as certctl writes it, and how to make its connector.
+
+    Args:
+        options: the operator's settings for this kind, a group of the service's settings.
+        config: the typed target configuration of a request.
+        settings: the name of that group, such as `azure`.
+        type: such as `AzureKeyVault`; a part of the paths.
+        title: for people.
+        validate_only: whether the target has a dry run.
+        build: makes the connector and opens nothing yet. It is given the options, the process
+            `environment`, `counted` (told of every answer of a target: the operation, and its
+            status or `none`) and the clock `now`.
+    """
+
+    options: type[BaseModel]
+    config: type[BaseModel]
+    settings: str
+    type: str
+    title: str
+    validate_only: bool
+    build: Callable[..., Connector]
+
+
+REGISTRY: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        kind.type: kind
+        for kind in (
+            Kind(
+                type="AzureKeyVault",
+                title="Azure Key Vault",
+                settings="azure",
+                options=azure_key_vault.AzureOptions,
+                config=azure_key_vault.AzureKeyVaultTarget,
+                validate_only=False,
+                build=azure_key_vault.build,
+            ),
+        )
+    }
+)

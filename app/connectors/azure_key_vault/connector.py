@@ -1,0 +1,230 @@
+"""The Azure Key Vault connector: snapshot, import, verify, roll back.
+
+Key Vault cannot restore a version: a rollback imports the previous one again, as a new version.
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from app import errors, pki
+from app.connectors.azure_key_vault import previous, tags
+from app.connectors.azure_key_vault.answers import PFX, Version
+from app.connectors.azure_key_vault.client import Vault
+from app.connectors.azure_key_vault.config import AzureKeyVaultTarget, AzureOptions
+from app.connectors.azure_key_vault.current import Whose, settle
+from app.connectors.azure_key_vault.looking import Looking
+from app.connectors.azure_key_vault.result import result
+from app.connectors.azure_key_vault.sending import send
+from app.connectors.azure_key_vault.vaults import Vaults
+from app.deployment.connector import Held, Proof, Served, Standing
+from app.deployment.model import Deployment, Plan, Rollback, Snapshot, Target
+from app.errors import DeployError, Fault
+from app.pki import Bundle, Notice
+
+_PFX_LIMIT: Final = 25 * 1024  # characters of base64: the secret of a certificate is 25 KB at most
+_PFX_NEAR: Final = 15 * 1024  # bytes of DER below which no PFX comes near that
+_LONGEST_TAG: Final = 256
+_OURS: Final = frozenset({Whose.OURS})
+_RESTORED: Final = frozenset({Whose.RESTORED})
+_ALL: Final = frozenset(Whose)
+
+
+class AzureKeyVault:
+    """Deploys into Azure Key Vault; each method is as the port in `app.deployment` says.
+
+    Args:
+        options: the operator's settings.
+        vaults: the clients.
+        now: the clock.
+    """
+
+    type = "AzureKeyVault"
+    plans = tuple(Plan)
+
+    def __init__(
+        self, options: AzureOptions, vaults: Vaults, *, now: Callable[[], datetime]
+    ) -> None:
+        self._options = options
+        self._vaults = vaults
+        self._now = now
+        self._looking = Looking(read_secrets=options.reads_secrets, now=now)
+
+    def target(self, config: Mapping[str, object]) -> Target:
+        """The target that *config* names, normalised."""
+        found = AzureKeyVaultTarget.model_validate(config)
+        return Target(type=self.type, config=found.model_dump(mode="json"), address=found.address)
+
+    def faults(
+        self, target: Target, bundle: Bundle | None, metadata: Mapping[str, str]
+    ) -> tuple[Fault, ...]:
+        """What the operator or Key Vault's limits forbid."""
+        url, id_ = _config(target).vault_url, metadata.get("certificate_id", "")
+        found = (
+            (not self._options.allows(url), _NOT_ALLOWED),
+            (bundle is not None and _too_large(bundle), _TOO_LARGE),
+            (len(id_) > _LONGEST_TAG, _ID_TOO_LONG),
+        )
+        return tuple(fault for wrong, fault in found if wrong)
+
+    async def snapshot(self, deployment: Deployment, held: Held) -> Standing:
+        """Look at the vault, and keep what a rollback needs."""
+        config = _config(deployment.target)
+        found = await self._looking.take(self._vaults.of(config), config, deployment, held)
+        held.looked = True
+        return found
+
+    async def import_certificate(self, deployment: Deployment, held: Held) -> str:
+        """Import once, and say under which version."""
+        vault, name = self._reach(deployment)
+
+        async def landed() -> str | None:
+            found, latest = await settle(vault, name, deployment, until=_OURS)
+            if found is Whose.STRANGERS:
+                raise errors.Superseded
+            return latest.id if found is Whose.OURS and latest is not None else None
+
+        looked, held.looked = held.looked, False
+        version = None if looked else await landed()
+        if version is not None:
+            return version
+        if held.bundle is None:
+            raise errors.KeyGone
+        value = base64.b64encode(held.bundle.pfx()).decode()
+        wanted = tags.for_import(deployment)
+        body = previous.request(value, PFX, held.bundle.leaf, wanted, enabled=True)
+        return await send(vault, name, body, landed)
+
+    async def verify(self, deployment: Deployment) -> Proof:
+        """Read back: one version-less read that shows our version proves it and its currency."""
+        vault, name = self._reach(deployment)
+        found, latest = await settle(vault, name, deployment, until=_OURS)
+        if found is Whose.STRANGERS:
+            raise errors.Superseded
+        if found is not Whose.OURS or latest is None:
+            text = "The vault took the import but keeps serving what was there before."
+            raise errors.VerificationFailed(text)
+        if latest.thumbprint != deployment.certificate.thumbprint:
+            raise errors.VerificationFailed("The new version holds another certificate.")
+        if not latest.enabled:
+            raise errors.VerificationFailed("The new version is disabled, so it is not served.")
+        told = result(_config(deployment.target), latest, self._now())
+        return Proof(result=told, warnings=_tags_differ(latest, deployment))
+
+    async def roll_back(self, deployment: Deployment, held: Held) -> str | None:
+        """Put the snapshot back as a new version, and read it back."""
+        vault, name = self._reach(deployment)
+        until = _ALL - {Whose.BEFORE}
+        found, latest = await settle(vault, name, deployment, until=until)
+        snapshot, rollback = deployment.snapshot, deployment.rollback
+        if found is Whose.STRANGERS:
+            raise errors.Superseded
+        never_landed = found is Whose.BEFORE and deployment.version_id is None
+        if snapshot is None or rollback is None or never_landed:
+            return None
+        if found is Whose.RESTORED and latest is not None:
+            return await self._restored(deployment, snapshot, latest.id)
+        failed = deployment.version_id or (latest.id if latest else "")
+        await self._read_again(deployment, snapshot, rollback, held)
+        again = tags.for_rollback(deployment, snapshot.tags, failed)
+        body = previous.body(snapshot, rollback, held, again)
+
+        async def landed() -> str | None:
+            found, latest = await settle(vault, name, deployment, until=_RESTORED)
+            if found is Whose.STRANGERS:
+                raise errors.Superseded
+            return latest.id if found is Whose.RESTORED and latest is not None else None
+
+        made = await send(vault, name, body, landed)
+        return await self._restored(deployment, snapshot, made)
+
+    async def conflict(self, target: Target) -> DeployError | None:
+        """A soft-deleted certificate that holds the name."""
+        config = _config(target)
+        deleted = await self._vaults.of(config).deleted(config.certificate_name)
+        return errors.NameSoftDeleted() if deleted else None
+
+    async def served(self, target: Target) -> Served | None:
+        """What the vault serves under the name now."""
+        config = _config(target)
+        latest = await self._vaults.of(config).latest(config.certificate_name)
+        if latest is None:
+            return None
+        return Served(
+            version_id=latest.id,
+            serial=pki.serial_text(latest.certificate.serial_number),
+            thumbprint=latest.thumbprint,
+            address=f"{latest.name_id}/{latest.id}",
+            enabled=latest.enabled,
+        )
+
+    async def aclose(self) -> None:
+        """Close the clients and what they share."""
+        await self._vaults.aclose()
+
+    async def _restored(self, deployment: Deployment, snapshot: Snapshot, made: str) -> str:
+        """Read back that version *made* is current and is the previous certificate again."""
+        vault, name = self._reach(deployment)
+        seen = replace(deployment, version_id=deployment.version_id or made)
+        found, latest = await settle(vault, name, seen, until=_RESTORED)
+        if latest is None or (found is Whose.STRANGERS and latest.id != made):
+            raise errors.Superseded
+        if (latest.thumbprint, latest.enabled) != (snapshot.thumbprint, snapshot.enabled):
+            raise errors.VerificationFailed("What is served after the rollback is something else.")
+        return latest.id
+
+    async def _read_again(
+        self, deployment: Deployment, snapshot: Snapshot, rollback: Rollback, held: Held
+    ) -> None:
+        """After a crash the previous secret is gone from memory, but not from the vault."""
+        if rollback.plan is not Plan.SECRET or held.previous is not None:
+            return
+        vault, name = self._reach(deployment)
+        version = await vault.version(name, snapshot.version_id)
+        secret = await vault.secret(name, snapshot.version_id)
+        if version is None or secret is None or not secret.holds_key:
+            raise errors.RollbackImpossible
+        held.previous = previous.Previous(version.certificate, secret, None)
+
+    def _reach(self, deployment: Deployment) -> tuple[Vault, str]:
+        config = _config(deployment.target)
+        return self._vaults.of(config), config.certificate_name
+
+
+_NOT_ALLOWED: Final = Fault(
+    field="target_config.vault_url",
+    code="vault-not-allowed",
+    message="The operator of this service does not let it deploy to this vault.",
+)
+_TOO_LARGE: Final = Fault(
+    field="chain_pem",
+    code="bundle-too-large",
+    message="Key Vault keeps 25 KB of PFX in base64; send fewer or smaller certificates.",
+)
+_ID_TOO_LONG: Final = Fault(
+    field="metadata.certificate_id",
+    code="certificate-id-too-long",
+    message="It becomes a tag, and Key Vault keeps 256 characters of one.",
+)
+
+
+def _config(target: Target) -> AzureKeyVaultTarget:
+    return AzureKeyVaultTarget.model_validate(target.config)
+
+
+def _too_large(bundle: Bundle) -> bool:
+    """Whether the PFX passes the limit; it is built only where it could."""
+    certificates = (bundle.leaf, *bundle.chain)
+    near = sum(len(one.public_bytes(Encoding.DER)) for one in certificates) > _PFX_NEAR
+    return near and len(base64.b64encode(bundle.pfx())) > _PFX_LIMIT
+
+
+def _tags_differ(latest: Version, deployment: Deployment) -> tuple[Notice, ...]:
+    if tags.same(latest.tags, tags.for_import(deployment)):
+        return ()
+    text = "The vault serves the certificate, but without the tags that were sent."
+    return (Notice(code="tags-differ", message=text),)

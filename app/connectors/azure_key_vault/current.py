@@ -1,0 +1,77 @@
+"""Whose version is current: ours, our rollback's, the one from before, or a stranger's.
+
+Only the version-less read says what is current; lists are sorted by random ids, and times have
+whole seconds. What is ours is told by the id that our import returned, or by our tag on it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+from app.connectors.azure_key_vault import tags
+from app.connectors.azure_key_vault.answers import Version
+from app.connectors.azure_key_vault.client import Vault
+from app.deployment.model import Deployment
+
+# No formal promise of read-after-write was found in Azure's documents, so a read that still shows
+# what was there before is looked at again, these seconds apart.
+STALE_S: Final = (0.25, 0.5, 1.0, 2.0)
+
+
+class Whose(StrEnum):
+    """Who made the current version, as one deployment sees it."""
+
+    OURS = "ours"
+    RESTORED = "restored"
+    BEFORE = "before"
+    STRANGERS = "strangers"
+
+
+def whose(latest: Version | None, deployment: Deployment) -> Whose:
+    """Whose version *latest* is; nothing there is as before where nothing was."""
+    snapshot = deployment.snapshot
+    if latest is None:
+        return Whose.BEFORE if snapshot is None else Whose.STRANGERS
+    if _restores(latest, deployment):
+        return Whose.RESTORED
+    if latest.id == deployment.version_id or latest.tags.get(tags.DEPLOYMENT_ID) == deployment.id:
+        return Whose.OURS
+    if snapshot is not None and latest.id == snapshot.version_id:
+        return Whose.BEFORE
+    return Whose.OURS if _untagged(latest, deployment) else Whose.STRANGERS
+
+
+async def settle(
+    vault: Vault,
+    name: str,
+    deployment: Deployment,
+    *,
+    until: frozenset[Whose],
+    waits: Sequence[float] = STALE_S,
+) -> tuple[Whose, Version | None]:
+    """Look until the current version is a stranger's or one of *until*, or *waits* are over."""
+    for wait in (*waits, None):
+        latest = await vault.latest(name)
+        found = whose(latest, deployment)
+        if wait is None or found in until or found is Whose.STRANGERS:
+            return found, latest
+        await asyncio.sleep(wait)
+    raise AssertionError
+
+
+def _restores(latest: Version, deployment: Deployment) -> bool:
+    of = latest.tags.get(tags.ROLLBACK_OF)
+    ours = latest.tags.get(tags.DEPLOYMENT_ID) == deployment.id
+    return of is not None and (ours or of == deployment.version_id)
+
+
+def _untagged(latest: Version, deployment: Deployment) -> bool:
+    """Our certificate, though nothing says that we brought it, after an import without an answer.
+
+    Taken for ours: the certificate is the one we sent, and it was not there before.
+    """
+    snapshot = deployment.snapshot
+    was_there = snapshot is not None and snapshot.thumbprint == deployment.certificate.thumbprint
+    unknown = deployment.version_id is None and tags.DEPLOYMENT_ID not in latest.tags
+    return unknown and not was_there and latest.thumbprint == deployment.certificate.thumbprint

@@ -1,0 +1,176 @@
+"""What can be configured. Read once, by `main`, and handed on in pieces.
+
+Every name has the prefix `CERTCTL_CONNECTORS_`, groups are joined by `__`
+(`CERTCTL_CONNECTORS_HTTP__PORT=8080`), and an unknown name is refused. A connector brings its
+own group, so a new one changes nothing here.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX: Final = "CERTCTL_CONNECTORS_"
+_GROUP: Final = ConfigDict(extra="forbid", frozen=True)
+
+
+class Http(BaseModel):
+    """Where the service listens."""
+
+    model_config = _GROUP
+
+    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65535, description="The port; 0 takes a free one.")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Serve /metrics there instead, on a port apart."
+    )
+    docs: bool = Field(default=True, description="Serve `/docs` and `/openapi.json`.")
+
+
+class StoreGroup(BaseModel):
+    """Where the record is kept."""
+
+    model_config = _GROUP
+
+    url: str = Field(
+        default="sqlite:///data/certctl-connectors.db",
+        description="A SQLite file: three slashes for a relative path, four for an absolute one.",
+    )
+    idempotency_days: float = Field(
+        default=7, gt=0, le=365, description="Days an Idempotency-Key is remembered."
+    )
+
+
+class AccessGroup(BaseModel):
+    """Who may call."""
+
+    model_config = _GROUP
+
+    mode: Literal["required", "disabled"] = Field(
+        default="required", description="`disabled` only while listening on loopback."
+    )
+    file: str | None = Field(
+        default=None, description="The TOML file of callers; `python -m app token new` adds one."
+    )
+
+
+class WorkerGroup(BaseModel):
+    """How much runs at once, and how long it may take."""
+
+    model_config = _GROUP
+
+    concurrency: int = Field(
+        default=64, ge=1, le=1024, description="Deployments that run side by side."
+    )
+    queue_limit: int = Field(
+        default=1000, ge=1, le=100_000, description="Deployments that may wait; then 503."
+    )
+    deadline_s: float = Field(
+        default=120, gt=0, le=3600, description="Seconds for a deployment up to its read-back."
+    )
+    rollback_s: float = Field(
+        default=120, gt=0, le=3600, description="Seconds for a rollback after that."
+    )
+    drain_s: float = Field(
+        default=25, ge=0, le=3600, description="Seconds to finish what runs after SIGTERM."
+    )
+
+
+class LogGroup(BaseModel):
+    """How the log is written."""
+
+    model_config = _GROUP
+
+    format: Literal["json", "console"] = Field(
+        default="json", description="`json` lines, or `console` for people."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least level that is written."
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured, but for the groups that connectors bring."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    http: Http = Field(default_factory=Http)
+    store: StoreGroup = Field(default_factory=StoreGroup)
+    access: AccessGroup = Field(default_factory=AccessGroup)
+    worker: WorkerGroup = Field(default_factory=WorkerGroup)
+    log: LogGroup = Field(default_factory=LogGroup)
+
+    @model_validator(mode="after")
+    def _is_safe(self) -> Self:
+        if self.access.mode == "disabled" and not _is_loopback(self.http.host):
+            raise ValueError(
+                f"{PREFIX}ACCESS__MODE=disabled is only allowed while listening on loopback, "
+                f"and {PREFIX}HTTP__HOST is not a loopback address. Keep access required."
+            )
+        if self.access.mode == "required" and not self.access.file:
+            raise ValueError(
+                f"{PREFIX}ACCESS__FILE is not set. Make a caller with "
+                "`python -m app token new --name NAME --file callers.toml` and name that file."
+            )
+        return self
+
+    def group(self, name: str) -> Any:  # noqa: ANN401 - the connector knows its own group
+        """A connector's group of options."""
+        return getattr(self, name)
+
+
+class Unusable(ValueError):
+    """The settings cannot be used; the text says which and why."""
+
+
+def read(
+    groups: Mapping[str, type[BaseModel]], environment: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings of the process environment, with the *groups* that connectors bring.
+
+    Raises:
+        Unusable: a value or a name is wrong; no value is repeated in the text.
+    """
+    names = environment_of_process() if environment is None else environment
+    fields: dict[str, Any] = {
+        name: (group, Field(default_factory=group)) for name, group in groups.items()
+    }
+    made = create_model("Settings", __base__=Settings, **fields)
+    known = {*Settings.model_fields, *groups}
+    unknown = [name for name in names if name.startswith(PREFIX) and not _known(name, known)]
+    if unknown:
+        raise Unusable(f"Unknown setting: {', '.join(sorted(unknown))}.")
+    try:
+        return made()
+    except ValidationError as error:
+        raise Unusable(_sentence(error)) from None
+
+
+def environment_of_process() -> dict[str, str]:
+    """The process environment; nobody else reads it."""
+    return dict(os.environ)  # noqa: TID251 - this is the one place
+
+
+def _known(name: str, groups: set[str]) -> bool:
+    return name.removeprefix(PREFIX).partition("__")[0].lower() in groups
+
+
+def _sentence(error: ValidationError) -> str:
+    faults = []
+    for fault in error.errors(include_input=False, include_url=False, include_context=False):
+        path = "__".join(str(part) for part in fault["loc"]).upper()
+        text = fault["msg"].removeprefix("Value error, ")
+        faults.append(f"{PREFIX}{path}: {text}" if path else text)
+    return " ".join(faults)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
