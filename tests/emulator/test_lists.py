@@ -1,0 +1,109 @@
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from app.emulator import Emulator
+from tests.emulator.conftest import VAULT, Raw
+from tests.emulator.making import leaf
+
+
+def fill(emulator: Emulator, count: int, name: str = "api") -> list[str]:
+    made = leaf()
+    vault = emulator.vault("my-vault")
+    return [vault.import_pem(name, made.cert_pem, made.key_pem).version for _ in range(count)]
+
+
+def test_the_versions_of_an_unknown_name_are_none(http: Raw) -> None:
+    answer = http.get("/certificates/none/versions")
+
+    assert (answer.status_code, answer.json()) == (200, {"value": [], "nextLink": None})
+
+
+def test_a_listed_version_has_the_recorded_shape(http: Raw, emulator: Emulator) -> None:
+    made = leaf()
+    stored = emulator.vault("my-vault").import_pem(
+        "api", made.cert_pem, made.key_pem, tags={"a": "b"}
+    )
+
+    [item] = http.get("/certificates/api/versions").json()["value"]
+
+    assert item == {
+        "id": f"{VAULT}/certificates/api/{stored.version}",
+        "x5t": stored.x5t,
+        "attributes": {
+            "enabled": True,
+            "nbf": stored.not_before,
+            "exp": stored.expires,
+            "created": stored.created,
+            "updated": stored.created,
+        },
+        "tags": {"a": "b"},
+        "subject": "",
+    }
+
+
+def test_versions_are_paged_by_25_in_order_of_their_ids(http: Raw, emulator: Emulator) -> None:
+    versions = fill(emulator, 60)
+
+    listed: list[str] = []
+    pages = []
+    path = "/certificates/api/versions"
+    while path:
+        page = http.get(path).json()
+        pages.append(len(page["value"]))
+        listed += [item["id"].rpartition("/")[2] for item in page["value"]]
+        path = (page["nextLink"] or "").removeprefix(f"{VAULT}:443")
+
+    assert pages == [25, 25, 10]
+    assert listed == sorted(versions)
+    assert listed != versions
+
+
+def test_the_next_link_names_the_port_and_the_page_size(http: Raw, emulator: Emulator) -> None:
+    fill(emulator, 3)
+
+    page = http.get("/certificates/api/versions", params={"maxresults": "2"}).json()
+
+    link = urlsplit(page["nextLink"])
+    assert len(page["value"]) == 2
+    assert (link.netloc, link.path) == (
+        "my-vault.vault.azure.net:443",
+        "/certificates/api/versions",
+    )
+    query = parse_qs(link.query)
+    assert (query["api-version"], query["maxresults"]) == (["7.6"], ["2"])
+    assert "$skiptoken" in query
+
+
+def test_the_next_link_of_a_local_vault_keeps_its_port(http: Raw, emulator: Emulator) -> None:
+    made = leaf()
+    for name in ("one", "two"):
+        emulator.vault("localhost").import_pem(name, made.cert_pem, made.key_pem)
+
+    page = http.get(
+        "/certificates", params={"maxresults": "1"}, headers={"Host": "localhost:18543"}
+    ).json()
+
+    assert page["nextLink"].startswith("https://localhost:18543/certificates?")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"maxresults": "26"}, {"maxresults": "0"}, {"maxresults": "x"}, {"$skiptoken": "x"}],
+    ids=["too many", "zero", "no number", "made-up token"],
+)
+def test_a_bad_page_is_refused(http: Raw, query: dict[str, str]) -> None:
+    answer = http.get("/certificates/api/versions", params=query)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+
+
+def test_certificates_are_listed_without_version(http: Raw, emulator: Emulator) -> None:
+    fill(emulator, 2, "one")
+    fill(emulator, 1, "two")
+
+    page = http.get("/certificates").json()
+
+    ids = [item["id"] for item in page["value"]]
+    assert ids == [f"{VAULT}/certificates/one", f"{VAULT}/certificates/two"]
+    assert page["nextLink"] is None
