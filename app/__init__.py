@@ -2,3 +2,5 @@
 
 Importing this package does nothing; `python -m app` is the command line.
 """
+
+__version__ = "0.1.0"

@@ -99,6 +99,7 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
+    build: str = Field(default="dev", description="The commit of this build; the image sets it.")
     http: Http = Field(default_factory=Http)
     store: StoreGroup = Field(default_factory=StoreGroup)
     access: AccessGroup = Field(default_factory=AccessGroup)

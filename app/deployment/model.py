@@ -219,8 +219,8 @@ def _way_out(state: State, failure: errors.DeployError) -> State:
 
 
 def new_id(prefix: str, at: datetime, randomness: bytes) -> str:
-    """An id that sorts by time: *prefix*, milliseconds in 11 hex digits, *randomness* in hex."""
-    return f"{prefix}-{int(at.timestamp() * 1000):011x}{randomness.hex()}"
+    """An id that sorts by time: *prefix*, microseconds in 14 hex digits, *randomness* in hex."""
+    return f"{prefix}-{int(at.timestamp() * 1_000_000):014x}{randomness.hex()}"
 
 
 def plan_hash(deployment: Deployment, *, unchanged: bool) -> str:
