@@ -1,0 +1,11 @@
+"""The record of every deployment, and the only room that knows SQL.
+
+What `Store` has acknowledged survives a power cut: an answer is given after the commit, and the
+commit after the disk has it. Nothing in here could hold a key.
+"""
+
+from app.store.pages import DeploymentFilter, EventFilter, Page
+from app.store.records import IdempotencyKey, Step
+from app.store.store import Store
+
+__all__ = ["DeploymentFilter", "EventFilter", "IdempotencyKey", "Page", "Step", "Store"]

@@ -1,0 +1,71 @@
+"""Where the store is: the address, the file (0600) and its folders (0700), the connections."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+from app import errors
+
+_SCHEME = "sqlite:///"
+_MEMORY = ":memory:"
+
+
+def path(url: str) -> Path | None:
+    """The file that *url* names, `None` for one in memory.
+
+    Raises:
+        StoreUnavailable: it is not the address of a SQLite file. The address is not repeated,
+            since one of another store may hold a password.
+    """
+    name = url.removeprefix(_SCHEME)
+    if name == url or not name:
+        raise errors.StoreUnavailable(
+            "STORE__URL is sqlite:///relative.db, sqlite:////absolute.db or sqlite:///:memory:;"
+            " no other store is built in."
+        )
+    return None if name == _MEMORY else Path(name).absolute()
+
+
+def writing(file: Path | None, *, patience: float) -> sqlite3.Connection:
+    """A connection that writes, to *file* (made where there is none) or to memory.
+
+    Args:
+        file: the path, absolute.
+        patience: seconds to wait for a lock that another process holds.
+    """
+    if file is not None:
+        _make(file)
+    connection = sqlite3.connect(
+        file or _MEMORY, timeout=patience, isolation_level=None, check_same_thread=False
+    )
+    try:
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "secure_delete = ON",
+            "foreign_keys = ON",
+            "temp_store = MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def reading(file: Path, *, patience: float) -> sqlite3.Connection:
+    """A connection that cannot write; the file is open for writing already."""
+    return sqlite3.connect(
+        f"{file.as_uri()}?mode=ro",
+        uri=True,
+        timeout=patience,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _make(file: Path) -> None:
+    missing = [folder for folder in file.parents if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

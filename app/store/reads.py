@@ -1,0 +1,45 @@
+"""What each read does; lists are in `pages`."""
+
+import sqlite3
+
+from app import errors
+from app.deployment.model import Deployment
+from app.store import queries, records
+from app.store.records import Step
+
+_GREATEST = 2**63 - 1  # what SQLite can compare with
+
+
+def deployment(connection: sqlite3.Connection, id: str) -> Deployment:  # noqa: A002 - the field's name
+    """One deployment.
+
+    Raises:
+        DeploymentNotFound: there is none of this id.
+    """
+    row = connection.execute(queries.GET_DEPLOYMENT, (id,)).fetchone()
+    if row is None:
+        raise errors.DeploymentNotFound
+    return records.deployment(row[0])
+
+
+def unfinished(connection: sqlite3.Connection) -> list[Deployment]:
+    """What has not ended, oldest first."""
+    rows = connection.execute(queries.UNFINISHED).fetchall()
+    return [records.deployment(row[0]) for row in rows]
+
+
+def steps(connection: sqlite3.Connection, id: str, after: int) -> tuple[bool, list[Step]]:  # noqa: A002 - the field's name
+    """Whether a deployment has ended, and its steps after *after*, of the same moment.
+
+    Raises:
+        DeploymentNotFound: there is none of this id.
+    """
+    rows = connection.execute(queries.STEPS, (min(after, _GREATEST), id)).fetchall()
+    if not rows:
+        raise errors.DeploymentNotFound
+    return bool(rows[0][0]), [records.step(row) for row in rows if row[1] is not None]
+
+
+def ping(connection: sqlite3.Connection) -> None:
+    """The file can be read."""
+    connection.execute(queries.PING).fetchone()

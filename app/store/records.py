@@ -1,0 +1,138 @@
+"""Rows and JSON ↔ deployments, events and steps.
+
+Written by orjson from the dataclasses (bytes and bundles are refused, so no key can slip in),
+read by pydantic, which checks what it reads.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from app import errors
+from app.audit import Action, Actor, Event, category
+from app.deployment.model import Deployment, State
+
+Row = tuple[Any, ...]
+
+_DEPLOYMENT = TypeAdapter(Deployment)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdempotencyKey:
+    """A caller's Idempotency-Key, with the fingerprint (`Store.fingerprint`) of its request."""
+
+    caller: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One step of a deployment: the state it reached. `seq` counts from 1 in each deployment."""
+
+    seq: int
+    at: datetime
+    state: State
+    action: Action
+    details: Mapping[str, object]
+
+
+def stamp(at: datetime) -> str:
+    """A time as it is stored: UTC, microseconds, of one width."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def document(value: object) -> str:
+    """*value* as JSON; a key (bytes, a bundle) is a TypeError, never a document."""
+    return orjson.dumps(value, default=_plain).decode()
+
+
+def deployment(text: str) -> Deployment:
+    """The deployment that `document` wrote.
+
+    Raises:
+        StoreUnavailable: the record is damaged.
+    """
+    try:
+        return _DEPLOYMENT.validate_json(text)
+    except ValidationError as fault:
+        raise errors.StoreUnavailable from fault
+
+
+def new_row(deployment: Deployment) -> Row:
+    """The values of `INSERT_DEPLOYMENT`."""
+    return (
+        deployment.id,
+        deployment.target.type,
+        deployment.target.address,
+        deployment.state.value,
+        deployment.final,
+        deployment.certificate_id,
+        stamp(deployment.created_at),
+        document(deployment.target.config),
+        document(deployment),
+    )
+
+
+def changed_row(deployment: Deployment) -> Row:
+    """The values of `UPDATE_DEPLOYMENT`."""
+    return (deployment.state.value, deployment.final, document(deployment), deployment.id)
+
+
+def step_row(deployment: Deployment, event_row: Row) -> Row:
+    """The values of `INSERT_STEP`: the deployment's state, as *event_row* tells of it."""
+    at, action, details = event_row[1], event_row[4], event_row[8]
+    return (deployment.id, at, deployment.state.value, action, details, deployment.id)
+
+
+def event_row(event: Event) -> Row:
+    """The values of `INSERT_EVENT`."""
+    return (
+        event.id,
+        stamp(event.timestamp),
+        event.actor.name,
+        event.actor.kind,
+        event.action.value,
+        event.resource_type,
+        event.resource_id,
+        category(event.action).value,
+        document(event.details),
+        event.request_id,
+        event.trace_id,
+    )
+
+
+def event(row: Row) -> Event:
+    """The event of a row of `EVENTS`."""
+    return Event(
+        id=row[0],
+        timestamp=datetime.fromisoformat(row[1]),
+        actor=Actor(name=row[2], kind=row[3]),
+        action=Action(row[4]),
+        resource_type=row[5],
+        resource_id=row[6],
+        details=orjson.loads(row[7]),
+        request_id=row[8],
+        trace_id=row[9],
+    )
+
+
+def step(row: Row) -> Step:
+    """The step of a row of `STEPS`."""
+    return Step(
+        seq=row[1],
+        at=datetime.fromisoformat(row[2]),
+        state=State(row[3]),
+        action=Action(row[4]),
+        details=orjson.loads(row[5]),
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"a {type(value).__name__} is never stored")

@@ -1,0 +1,253 @@
+"""The store: every method is one question or one write, and a write is durable when it returns.
+
+Reads have a connection and a thread of their own; a store in memory, which only one connection
+can see, reads in the writer's thread.
+"""
+
+import asyncio
+import contextlib
+import hmac
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from app import errors
+from app.audit import Event
+from app.deployment.model import Deployment
+from app.store import files, pages, reads, records, tables, writes
+from app.store.live import Live
+from app.store.pages import DeploymentFilter, EventFilter, Page
+from app.store.reader import Reader
+from app.store.records import IdempotencyKey, Step
+from app.store.writer import Work, Writer
+
+T = TypeVar("T")
+Clock = Callable[[], datetime]
+
+_ANSWER_S = 5.0  # a store that does not answer in this time is not ready
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Opened:
+    file: Path | None
+    writing: sqlite3.Connection
+    reading: sqlite3.Connection | None
+    secret: bytes
+
+
+class Store:
+    """Deployments, their steps, the audit trail and the idempotency keys.
+
+    Whatever fails in SQLite or on the disk is `StoreUnavailable`, with its cause.
+    """
+
+    def __init__(self, opened: _Opened, *, idempotency: timedelta, now: Clock) -> None:
+        self._file = opened.file
+        self._secret = opened.secret
+        self._idempotency = idempotency
+        self._now = now
+        self._live = Live()
+        self._closed = False
+        self._writer = Writer(opened.writing, asyncio.get_running_loop())
+        self._reader = Reader(opened.reading) if opened.reading else None
+
+    @classmethod
+    async def open(
+        cls, url: str, *, idempotency_days: float = 7, now: Clock, patience: float = 5.0
+    ) -> "Store":
+        """The store at *url*, made and brought up to date where need be.
+
+        Args:
+            url: `sqlite:///relative.db`, `sqlite:////absolute.db` or `sqlite:///:memory:`.
+            idempotency_days: how long an idempotency key is remembered.
+            now: the clock.
+            patience: seconds to wait for a lock that another process holds.
+
+        Raises:
+            StoreUnavailable: another scheme, a newer schema, or no such file to be made.
+        """
+        opened = await asyncio.to_thread(_open, files.path(url), patience)
+        return cls(opened, idempotency=timedelta(days=idempotency_days), now=now)
+
+    @classmethod
+    async def migrate(cls, url: str) -> tuple[int, int]:
+        """Bring the schema at *url* up to date; say from which version to which.
+
+        Raises:
+            StoreUnavailable: as `open`.
+        """
+        return await asyncio.to_thread(_migrate, files.path(url))
+
+    async def aclose(self) -> None:
+        """Finish what is queued, move the log into the file and end both threads."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._reader is not None:
+            await self._reader.aclose()  # first: the last to close tidies the log away
+        await self._writer.aclose()
+        self._live.close()
+
+    def fingerprint(self, body: bytes) -> str:
+        """HMAC-SHA-256 of a request's body under the store's secret, in hex.
+
+        Not a plain hash, since the body holds a key.
+        """
+        return hmac.digest(self._secret, body, "sha256").hex()
+
+    async def accept(
+        self, deployment: Deployment, event: Event, key: IdempotencyKey | None = None
+    ) -> Deployment:
+        """Write a new deployment, its event and its key in one transaction.
+
+        Returns the deployment that stands for the request. Another id than the given one means
+        that the key was known for the same request and nothing was written; the given id with
+        `previous_attempt` that the first one was interrupted and this is its next attempt.
+
+        Raises:
+            IdempotencyKeyReused: the key stands for another request.
+        """
+        claim = None if key is None else self._claim(key)
+        work = writes.Accept(deployment, records.event_row(event), claim)
+        return await self._write(work, then=self._live.tell)
+
+    async def save(self, deployment: Deployment, event: Event) -> None:
+        """Write a deployment's next state and its event in one transaction.
+
+        Raises:
+            DeploymentNotFound: it was never accepted.
+        """
+        await self._write(writes.Save(deployment, records.event_row(event)), then=self._live.tell)
+
+    async def note(self, event: Event) -> None:
+        """Write an event that tells of no change."""
+        await self._write(writes.Note(records.event_row(event)))
+
+    async def get(self, id: str) -> Deployment:  # noqa: A002 - the field's name
+        """One deployment in its newest state.
+
+        Raises:
+            DeploymentNotFound: there is none of this id.
+        """
+        known = self._live.get(id)
+        return known if known is not None else await self._read(partial(reads.deployment, id=id))
+
+    async def deployments(
+        self, wanted: DeploymentFilter, *, page_size: int, cursor: str | None
+    ) -> Page[Deployment]:
+        """One page of deployments, newest first.
+
+        Raises:
+            InvalidRequest: the cursor is not one of this list.
+        """
+        return await self._read(pages.deployments(wanted, page_size=page_size, cursor=cursor))
+
+    async def events(
+        self, wanted: EventFilter, *, page_size: int, cursor: str | None
+    ) -> Page[Event]:
+        """One page of the audit trail, newest first; raises as `deployments` does."""
+        return await self._read(pages.events(wanted, page_size=page_size, cursor=cursor))
+
+    async def unfinished(self) -> list[Deployment]:
+        """What has not ended, oldest first: what a start takes up again."""
+        return await self._read(reads.unfinished)
+
+    async def steps(self, id: str, *, after: int = 0) -> list[Step]:  # noqa: A002 - the field's name
+        """The steps of a deployment after the step *after*.
+
+        Raises:
+            DeploymentNotFound: there is none of this id.
+        """
+        _, steps = await self._read(partial(reads.steps, id=id, after=after))
+        return steps
+
+    async def check(self) -> None:
+        """Prove that both threads answer and that the file can be written, and leave no trace.
+
+        Raises:
+            StoreUnavailable: it cannot, or not in five seconds.
+        """
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self._read(reads.ping)
+                await self._write(writes.touch)
+        except TimeoutError as late:
+            raise errors.StoreUnavailable from late
+        if self._file is not None and not self._file.exists():
+            raise errors.StoreUnavailable("The store's file is gone. Restore it and start again.")
+
+    async def settled(self, id: str, *, within: float) -> Deployment:  # noqa: A002 - the field's name
+        """A deployment when it is final, or its newest state after *within* seconds.
+
+        Raises:
+            DeploymentNotFound: there is none of this id.
+        """
+        with self._live.watching(id) as watch:
+            newest = await self.get(id)
+            with contextlib.suppress(TimeoutError):  # then the newest state is the answer
+                async with asyncio.timeout(within):
+                    while not newest.final:
+                        newest = await watch.next()
+        return newest
+
+    async def follow(self, id: str, *, after: int = 0) -> AsyncIterator[Step]:  # noqa: A002 - the field's name
+        """The steps of a deployment after *after*, then each as it is committed, to the last.
+
+        Raises:
+            DeploymentNotFound: there is none of this id.
+        """
+        with self._live.watching(id) as watch:
+            final = False
+            while not final:
+                final, steps = await self._read(partial(reads.steps, id=id, after=after))
+                for step in steps:
+                    yield step
+                    after = step.seq
+                if not final:
+                    await watch.next()
+
+    def _claim(self, key: IdempotencyKey) -> writes.Claim:
+        now = self._now()
+        since = records.stamp(now - self._idempotency)
+        return writes.Claim(key=key, at=records.stamp(now), since=since)
+
+    async def _write(self, work: Work[T], *, then: Callable[[T], object] | None = None) -> T:
+        if self._closed:
+            raise errors.StoreUnavailable
+        return await self._writer.submit(work, then=then)
+
+    async def _read(self, work: Work[T]) -> T:
+        if self._closed:
+            raise errors.StoreUnavailable
+        if self._reader is None:
+            return await self._writer.submit(work)
+        return await self._reader.run(work)
+
+
+def _open(file: Path | None, patience: float) -> _Opened:
+    """Everything that touches the disk before the first question."""
+    with _translated(), contextlib.ExitStack() as undo:
+        writing = files.writing(file, patience=patience)
+        undo.callback(writing.close)
+        tables.migrate(writing)
+        secret = tables.fingerprint_secret(writing)
+        reading = None if file is None else files.reading(file, patience=patience)
+        undo.pop_all()
+        return _Opened(file=file, writing=writing, reading=reading, secret=secret)
+
+
+def _migrate(file: Path | None) -> tuple[int, int]:
+    with _translated(), contextlib.closing(files.writing(file, patience=5.0)) as connection:
+        return tables.migrate(connection)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as fault:
+        raise errors.StoreUnavailable from fault
