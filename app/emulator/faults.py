@@ -168,6 +168,11 @@ class Programme:
         with self._lock:
             return [entry.fault for entry in self._entries]
 
+    def seen(self, operation: Operation) -> int:
+        """How many calls the faults of an operation have counted; a delayed one counts at once."""
+        with self._lock:
+            return sum(entry.seen for entry in self._entries if entry.fault.operation == operation)
+
     def take(self, operation: str, vault: str | None, name: str | None) -> Effects:
         """Count a call and say what meets it."""
         if not self._entries:

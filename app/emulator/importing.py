@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from app.emulator import shapes
 from app.emulator.faults import AnotherWriter, ForgetTags, StoreAnother
 from app.emulator.issuing import self_signed
-from app.emulator.material import PEM, PFX, Material, Reader, read_pem
+from app.emulator.material import PEM, PFX, Material, Reader
 from app.emulator.orders import Order, tags_of
 from app.emulator.policies import (
     CURVES,
@@ -133,7 +133,7 @@ def _check_state(order: Order) -> None:
 
 def _submission(order: Order, sent: _Sent, material: Material) -> Submission:
     if order.effects.has(StoreAnother):
-        material = _another(order)
+        material = _another(order, sent.content_type)
     policy = policy_for(material.certificate, sent.policy, content_type=sent.content_type)
     submission = Submission(
         material=material,
@@ -146,9 +146,15 @@ def _submission(order: Order, sent: _Sent, material: Material) -> Submission:
     return replace(submission, tags=None) if order.effects.has(ForgetTags) else submission
 
 
-def _another(order: Order) -> Material:
+def _another(order: Order, content_type: str) -> Material:
     made = self_signed("another.example", now=order.now)
-    return read_pem(made.key_pem + made.pem)
+    return Material(
+        certificate=made.certificate,
+        private_key=made.key,
+        chain=(),
+        content_type=content_type,
+        value=made.key_pem + made.pem if content_type == PEM else None,
+    )
 
 
 def _write_another(order: Order) -> None:

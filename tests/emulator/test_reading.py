@@ -23,8 +23,8 @@ def assert_missing(answer: httpx.Response, code: str, message: str) -> None:
     )
 
 
-def imported(http: Raw, **body: object) -> str:
-    answer = http.send_import(leaf().pfx(), **body)
+def imported(http: Raw, tags: dict[str, str] | None = None) -> str:
+    answer = http.send_import(leaf().pfx(), tags=tags)
     return str(answer.json()["id"]).rpartition("/")[2]
 
 
