@@ -1,0 +1,31 @@
+"""What tests of every room share: an authority, and a clock that moves when told."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests import certificates
+from tests.certificates import Authority
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+
+    def __call__(self) -> datetime:
+        return self._at
+
+    def move(self, seconds: float) -> None:
+        self._at += timedelta(seconds=seconds)
+
+
+@pytest.fixture(scope="session", name="ca")
+def _ca() -> Authority:
+    return certificates.authority()
+
+
+@pytest.fixture(name="now")
+def _now() -> Clock:
+    return Clock(certificates.NOW)
