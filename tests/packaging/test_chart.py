@@ -1,4 +1,4 @@
-"""What the chart installs: valid for Kubernetes, with the least rights, and as the values say."""
+"""What the chart installs: valid for Kubernetes, and as the values say."""
 
 from typing import Any
 
@@ -15,65 +15,7 @@ from tests.packaging.chart import (
     one,
     pod,
 )
-
-# Made up: the SHA-256 of nobody's token.
-ACCESS_FILE = f'[[callers]]\nname = "portal"\ntoken_sha256 = "{"5e" * 32}"\n'
-LEAST: Values = {"access": {"existingSecret": "callers"}}
-CLIENT_ID = "33333333-3333-3333-3333-333333333333"
-PEERS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "certctl"}}}]
-
-FULL: Values = {
-    "image": {"repository": "images/certctl-connectors", "digest": "sha256:" + "0a" * 32},
-    "imagePullSecrets": [{"name": "registry"}],
-    "http": {"metricsPort": 9090, "docs": True},
-    "access": {"file": ACCESS_FILE},
-    "azure": {
-        "workloadIdentity": {"clientId": CLIENT_ID},
-        "allowedVaults": ["prod-*", "edge"],
-        "readPreviousSecret": "never",
-        "connectTo": "10.0.0.5:8443",
-        "caBundle": {"configMap": "trust"},
-    },
-    "worker": {"concurrency": 32, "queueLimit": 1_000_000, "drainSeconds": 60},
-    "log": {"format": "console", "level": "debug"},
-    "persistence": {"storageClassName": "fast", "accessMode": "ReadWriteOncePod", "size": "5Gi"},
-    "serviceAccount": {"name": "deployer", "annotations": {"owner": "pki"}},
-    "service": {"port": 80, "annotations": {"owner": "pki"}},
-    "podAnnotations": {"owner": "pki"},
-    "podLabels": {"team": "pki"},
-    "nodeSelector": {"kubernetes.io/os": "linux"},
-    "tolerations": [{"key": "pki", "operator": "Exists"}],
-    "affinity": {"nodeAffinity": {}},
-    "priorityClassName": "high",
-    "extraEnv": [{"name": "AZURE_AUTHORITY_HOST", "value": "login.example"}],
-    "serviceMonitor": {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}},
-    "networkPolicy": {
-        "enabled": True,
-        "callers": PEERS,
-        "scrapers": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
-        "extraEgress": [{"ports": [{"port": 8443}]}],
-    },
-}
-TRIAL: Values = {
-    "access": {"file": ACCESS_FILE},
-    "azure": {"managedIdentity": {"clientId": CLIENT_ID}},
-    "persistence": {"enabled": False},
-}
-OWN: Values = {
-    "access": {"existingSecret": "callers", "key": "callers.toml"},
-    "azure": {"clientSecret": {"existingSecret": "principal"}},
-    "persistence": {"existingClaim": "record"},
-    "serviceAccount": {"create": False, "name": "deployer"},
-}
-every_way = pytest.mark.parametrize(
-    "values",
-    [
-        pytest.param(LEAST, id="the-least"),
-        pytest.param(FULL, id="all-that-can-be-set"),
-        pytest.param(TRIAL, id="a-trial-without-a-volume"),
-        pytest.param(OWN, id="all-brought-along"),
-    ],
-)
+from tests.packaging.values import FULL, LEAST, OWN, PEERS, TRIAL, every_way
 
 
 @every_way
@@ -119,39 +61,6 @@ def test_what_is_brought_along_is_not_made_again(chart: Chart) -> None:
 
 
 @every_way
-def test_the_pod_runs_with_the_least_it_needs(chart: Chart, values: Values) -> None:
-    manifests = chart.render(values)
-    spec = pod(manifests)["spec"]
-
-    assert spec["securityContext"] == {
-        "runAsNonRoot": True,
-        "runAsUser": 10001,
-        "runAsGroup": 10001,
-        "fsGroup": 10001,
-        "fsGroupChangePolicy": "OnRootMismatch",
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    assert container(manifests)["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    assert spec["automountServiceAccountToken"] is False
-    assert spec["enableServiceLinks"] is False
-
-
-def test_the_account_that_is_made_hands_out_no_token(chart: Chart) -> None:
-    assert one(chart.render(LEAST), "ServiceAccount")["automountServiceAccountToken"] is False
-
-
-@every_way
-def test_only_the_data_volume_can_be_written(chart: Chart, values: Values) -> None:
-    mounts = container(chart.render(values))["volumeMounts"]
-
-    assert [mount["mountPath"] for mount in mounts if not mount.get("readOnly")] == ["/data"]
-
-
-@every_way
 def test_two_pods_never_share_the_store(chart: Chart, values: Values) -> None:
     spec = one(chart.render(values), "Deployment")["spec"]
 
@@ -175,125 +84,6 @@ def test_a_trial_keeps_its_record_in_the_pod_only(chart: Chart) -> None:
 
     assert "PersistentVolumeClaim" not in kinds(manifests)
     assert {"name": "data", "emptyDir": {}} in pod(manifests)["spec"]["volumes"]
-
-
-def test_a_changed_access_file_reaches_the_running_pod(chart: Chart) -> None:
-    manifests = chart.render(TRIAL)
-    [mount] = [m for m in container(manifests)["volumeMounts"] if m["name"] == "access"]
-
-    # A single file mounted by subPath would keep its first content for the life of the pod.
-    assert "subPath" not in mount
-    assert environment(manifests)["ACCESS__FILE"] == mount["mountPath"] + "/access.toml"
-    assert one(manifests, "Secret")["stringData"] == {"access.toml": ACCESS_FILE}
-
-
-def test_access_control_is_on_whatever_the_values(chart: Chart) -> None:
-    assert environment(chart.render(FULL))["ACCESS__MODE"] == "required"
-
-
-def test_the_values_arrive_as_the_settings_of_the_service(chart: Chart) -> None:
-    assert environment(chart.render(FULL)) == {
-        "HTTP__HOST": "0.0.0.0",  # noqa: S104  # in the pod's own network
-        "HTTP__PORT": "8080",
-        "HTTP__METRICS_PORT": "9090",
-        "HTTP__DOCS": "true",
-        "STORE__URL": "sqlite:////data/certctl-connectors.db",
-        "ACCESS__MODE": "required",
-        "ACCESS__FILE": "/etc/certctl-connectors/access/access.toml",
-        "AZURE__READ_PREVIOUS_SECRET": "never",
-        "AZURE__ALLOWED_VAULTS": '["prod-*","edge"]',
-        "AZURE__CONNECT_TO": "10.0.0.5:8443",
-        "AZURE__CA_BUNDLE": "/etc/certctl-connectors/ca/ca.crt",
-        "WORKER__CONCURRENCY": "32",
-        "WORKER__QUEUE_LIMIT": "1000000",
-        "WORKER__DRAIN_S": "60",
-        "LOG__FORMAT": "console",
-        "LOG__LEVEL": "debug",
-        "AZURE_AUTHORITY_HOST": "login.example",
-    }
-
-
-def test_what_is_left_empty_is_left_to_the_service(chart: Chart) -> None:
-    names = environment(chart.render(LEAST))
-
-    assert not names.keys() & {
-        "HTTP__METRICS_PORT",
-        "AZURE__ALLOWED_VAULTS",
-        "AZURE__CONNECT_TO",
-        "AZURE__CA_BUNDLE",
-        "AZURE_CLIENT_ID",
-    }
-
-
-def test_the_ca_bundle_is_read_from_the_map_that_is_named(chart: Chart) -> None:
-    manifests = chart.render(FULL)
-    [volume] = [v for v in pod(manifests)["spec"]["volumes"] if v["name"] == "ca"]
-
-    assert volume["configMap"]["name"] == "trust"
-    assert environment(manifests)["AZURE__CA_BUNDLE"] == "/etc/certctl-connectors/ca/ca.crt"
-
-
-def test_workload_identity_marks_the_pod_and_its_account(chart: Chart) -> None:
-    manifests = chart.render(FULL)
-    account = one(manifests, "ServiceAccount")
-
-    assert pod(manifests)["metadata"]["labels"]["azure.workload.identity/use"] == "true"
-    assert account["metadata"]["annotations"] == {
-        "azure.workload.identity/client-id": CLIENT_ID,
-        "owner": "pki",
-    }
-    assert account["metadata"]["name"] == pod(manifests)["spec"]["serviceAccountName"]
-
-
-def test_without_workload_identity_nothing_is_marked(chart: Chart) -> None:
-    manifests = chart.render(LEAST)
-
-    assert "azure.workload.identity/use" not in pod(manifests)["metadata"]["labels"]
-    assert "annotations" not in one(manifests, "ServiceAccount")["metadata"]
-
-
-def test_a_managed_identity_is_named_by_its_client_id(chart: Chart) -> None:
-    assert environment(chart.render(TRIAL))["AZURE_CLIENT_ID"] == CLIENT_ID
-
-
-def test_a_client_secret_is_only_ever_referred_to(chart: Chart) -> None:
-    referred = {
-        entry["name"]: entry["valueFrom"]["secretKeyRef"]
-        for entry in container(chart.render(OWN))["env"]
-        if "valueFrom" in entry
-    }
-
-    assert referred == {
-        name: {"name": "principal", "key": name}
-        for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
-    }
-
-
-@every_way
-def test_no_secret_material_is_in_the_environment(chart: Chart, values: Values) -> None:
-    manifests = chart.render(values)
-    plain = [entry for entry in container(manifests)["env"] if "value" in entry]
-
-    assert not [entry for entry in plain if entry["name"] == "AZURE_CLIENT_SECRET"]
-    assert "5e5e" not in str(container(manifests))
-
-
-@every_way
-def test_the_access_file_is_in_the_secret_and_nowhere_else(chart: Chart, values: Values) -> None:
-    manifests = chart.render(values)
-
-    assert "5e5e" not in str([m for m in manifests if m["kind"] != "Secret"])
-
-
-def test_the_probes_ask_what_they_are_for(chart: Chart) -> None:
-    only = container(chart.render(FULL))
-    asked = {name: only[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
-
-    assert asked == {
-        "startup": {"path": "/health", "port": "http"},
-        "liveness": {"path": "/health", "port": "http"},
-        "readiness": {"path": "/ready", "port": "http"},
-    }
 
 
 @pytest.mark.parametrize(
@@ -325,6 +115,50 @@ def test_the_network_policy_lets_in_the_callers_and_out_to_azure(chart: Chart) -
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert spec["ingress"][0] == {"from": PEERS, "ports": [{"port": "http"}]}
     assert {port["port"] for rule in spec["egress"] for port in rule["ports"]} == {53, 443, 8443}
+
+
+def test_what_is_meant_for_kubernetes_is_handed_on_as_it_is(chart: Chart) -> None:
+    limits = {"limits": {"memory": "1Gi"}, "requests": {"cpu": "1", "memory": "1Gi"}}
+    manifests = chart.render({**FULL, "image": {"pullPolicy": "Always"}, "resources": limits})
+    template, only = pod(manifests), container(manifests)
+    claim = one(manifests, "PersistentVolumeClaim")["spec"]
+    handed_on = {name: template["spec"][name] for name in ("nodeSelector", "tolerations")}
+    handed_on |= {name: template["spec"][name] for name in ("affinity", "imagePullSecrets")}
+
+    assert handed_on == {name: FULL[name] for name in handed_on}
+    assert template["spec"]["priorityClassName"] == "high"
+    assert template["metadata"]["annotations"] == {"owner": "pki"}
+    assert template["metadata"]["labels"]["team"] == "pki"
+    assert (only["imagePullPolicy"], only["resources"]) == ("Always", limits)
+    assert claim == {
+        "accessModes": ["ReadWriteOncePod"],
+        "storageClassName": "fast",
+        "resources": {"requests": {"storage": "5Gi"}},
+    }
+    assert one(manifests, "Service")["metadata"]["annotations"] == {"owner": "pki"}
+    assert one(manifests, "ServiceMonitor")["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_the_pod_has_longer_to_stop_than_the_service_takes(chart: Chart) -> None:
+    manifests = chart.render({**LEAST, "terminationGracePeriodSeconds": 250})
+
+    assert pod(manifests)["spec"]["terminationGracePeriodSeconds"] == 250
+    assert environment(manifests)["WORKER__DRAIN_S"] == "240"
+
+
+def test_the_service_leads_to_the_ports_of_the_pod(chart: Chart) -> None:
+    manifests = chart.render(FULL)
+    spec = one(manifests, "Service")["spec"]
+
+    assert spec["type"] == "ClusterIP"
+    assert [(p["name"], p["port"], p["targetPort"]) for p in spec["ports"]] == [
+        ("http", 80, "http"),
+        ("metrics", 9090, "metrics"),
+    ]
+    assert container(manifests)["ports"] == [
+        {"name": "http", "containerPort": 8080},
+        {"name": "metrics", "containerPort": 9090},
+    ]
 
 
 @every_way

@@ -83,8 +83,8 @@ SECTIONS = {path: part for path, part in described(SCHEMA) if "properties" in pa
             id="one-port-twice",
         ),
         pytest.param(
-            {"access": ACCESS, "terminationGracePeriodSeconds": 120},
-            "terminationGracePeriodSeconds must be greater than worker.drainSeconds",
+            {"access": ACCESS, "terminationGracePeriodSeconds": 249},
+            "terminationGracePeriodSeconds must be at least 10 more than worker.drainSeconds",
             id="killed-while-draining",
         ),
         pytest.param(

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 import threading
-import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app import __version__
 from tests.packaging.chart import FOLDER
 
 ROOT = Path(__file__).parents[2]
@@ -132,12 +132,11 @@ def test_the_build_sees_only_what_it_copies() -> None:
     ]
 
 
-def test_image_chart_and_package_bear_one_version() -> None:
-    package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+def test_image_chart_and_service_bear_one_version() -> None:
     chart = yaml.safe_load((FOLDER / "Chart.yaml").read_text())
 
-    assert f"VERSION={package}" in said(FINAL, "ARG")
-    assert (chart["version"], chart["appVersion"]) == (package, package)
+    assert f"VERSION={__version__}" in said(FINAL, "ARG")
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
 
 
 def test_image_and_chart_agree_on_user_port_and_store() -> None:

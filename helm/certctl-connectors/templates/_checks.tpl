@@ -19,8 +19,8 @@
 {{- if and .Values.http.metricsPort (eq (int .Values.http.metricsPort) (int .Values.service.port)) }}
 {{- fail "http.metricsPort and service.port are the same: choose another port for one of them." }}
 {{- end }}
-{{- if le (int .Values.terminationGracePeriodSeconds) (int .Values.worker.drainSeconds) }}
-{{- fail "terminationGracePeriodSeconds must be greater than worker.drainSeconds: else the service is killed while it still ends a deployment." }}
+{{- if lt (int .Values.terminationGracePeriodSeconds) (add .Values.worker.drainSeconds 10 | int) }}
+{{- fail "terminationGracePeriodSeconds must be at least 10 more than worker.drainSeconds: else the service is killed while it still ends a deployment." }}
 {{- end }}
 {{- if and .Values.persistence.existingClaim (not .Values.persistence.enabled) }}
 {{- fail "persistence.existingClaim is given but persistence.enabled is false: the claim would not be used." }}
