@@ -5,6 +5,8 @@ what it needs; leaving it drains and closes them in the other order.
 """
 
 import ctypes
+import os
+import re
 import resource
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -12,18 +14,20 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Final
 
+import orjson
 from fastapi import FastAPI
 
 from app import __version__, api, connectors, logs
-from app.api.access import Access, AccessFile, Open
+from app.api.access import Access, AccessFile, Open, hash_token, new_token
 from app.api.rooms import Rooms
 from app.deployment.connector import Connector
 from app.deployment.model import new_id
 from app.deployment.saga import Limits
 from app.metrics import Metrics
-from app.settings import Settings, environment_of_process
+from app.settings import PREFIX, Settings, environment_of_process, read
 from app.store import Store
 from app.worker import Outside, Pool, Worker
 
@@ -56,6 +60,50 @@ def no_core_dumps() -> None:
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def read_settings() -> Settings:
+    """The settings, with the groups that the connectors bring; the log is set up by them."""
+    groups = {kind.settings: kind.options for kind in connectors.REGISTRY.values()}
+    settings = read(groups)
+    logs.configure(style=settings.log.format, level=settings.log.level)
+    return settings
+
+
+def inherited() -> dict[str, str]:
+    """The process environment without our settings and identities, for a child process."""
+    ours = (PREFIX, "AZURE_", "IDENTITY_", "MSI_")
+    found = environment_of_process().items()
+    return {name: value for name, value in found if not name.startswith(ours)}
+
+
+async def migrate(settings: Settings) -> tuple[int, int]:
+    """Bring the store to this version's schema; the versions before and after."""
+    return await Store.migrate(settings.store.url)
+
+
+def openapi() -> str:
+    """The OpenAPI document, as JSON with a line end. Nothing is opened for it."""
+    document = api.described(connectors.REGISTRY, version=__version__)
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(document, option=options).decode()
+
+
+def new_caller(name: str, file: Path | None) -> tuple[str, str]:
+    """A new caller's token, which is kept nowhere, and its entry for the access file.
+
+    Args:
+        name: the caller's name.
+        file: where the entry is added, made for its owner alone if it is new.
+    """
+    token = new_token()
+    entry = f'[[callers]]\nname = "{name}"\ntoken_sha256 = "{hash_token(token)}"\n'
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}", name):
+        raise ValueError("A name is 1-100 letters, digits, spaces and . _ @ -")
+    if file is not None:
+        with file.open("a", opener=partial(os.open, mode=0o600)) as opened:
+            opened.write(entry if opened.tell() == 0 else f"\n{entry}")
+    return token, entry
 
 
 @asynccontextmanager
@@ -99,7 +147,7 @@ async def create_app(
             version=__version__,
             build=settings.build,
         )
-        app = bare_app()
+        app = FastAPI()
         here = settings.http.metrics_port is None
         api.install(app, rooms, metrics_here=here, docs=settings.http.docs)
         yield Service(app=app, worker=worker, metrics=metrics)

@@ -1,0 +1,112 @@
+"""The command line: `python -m app serve | demo | emulator | migrate | openapi | token`."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from app import __version__, demo, main, server
+from app.emulator import cli as emulator
+from app.errors import Trouble
+from app.settings import Unusable
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Every command, with what it does."""
+    parser = argparse.ArgumentParser(
+        prog="python -m app",
+        description="Puts TLS certificates where they are served from, and proves it. "
+        "Settings come from CERTCTL_CONNECTORS_* variables; the README lists them.",
+    )
+    parser.add_argument("--version", action="version", version=f"certctl-connectors {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add(commands, "serve", _serve, "serve the API and run the worker pool until stopped")
+    showing = _add(commands, "demo", _demo, "show the product with the embedded Key Vault")
+    instead = showing.add_mutually_exclusive_group()
+    instead.add_argument("--serve", action="store_true", help="serve until stopped instead")
+    instead.add_argument("--request", action="store_true", help="print a deploy request instead")
+    embedded = _add(commands, "emulator", _emulator, "run the embedded Key Vault alone")
+    embedded.add_argument("--host", default="127.0.0.1", help="the address to listen on")
+    embedded.add_argument("--port", type=int, default=0, help="the port; 0 takes a free one")
+    embedded.add_argument("--plain-port", type=int, help="also serve identities over plain HTTP")
+    embedded.add_argument("--ca-out", required=True, type=Path, help="where to write its CA")
+    embedded.add_argument("--control", action="store_true", help="open the fault control API")
+    _add(commands, "migrate", _migrate, "bring the store to this version's schema")
+    _add(commands, "openapi", _openapi, "print the OpenAPI document")
+    token = commands.add_parser("token", help="manage the tokens of callers")
+    new = _add(token.add_subparsers(required=True, metavar="COMMAND"), "new", _token, "make one")
+    new.add_argument("--name", required=True, help="the caller's name, as the audit trail has it")
+    new.add_argument("--file", type=Path, help="the access file to add it to")
+    return parser
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and say how it ended: 0 well, 1 not, 2 not understood."""
+    chosen = command_line().parse_args(arguments)
+    try:
+        code: int = chosen.run(chosen)
+    except (Unusable, Trouble, ValueError, OSError) as trouble:
+        sys.stderr.write(f"certctl-connectors: {trouble}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    runs: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
+    parser.set_defaults(run=runs)
+    return parser
+
+
+def _serve(_: argparse.Namespace) -> int:
+    main.no_core_dumps()
+    return asyncio.run(server.serve(main.read_settings()))
+
+
+def _demo(chosen: argparse.Namespace) -> int:
+    if chosen.request:
+        return demo.request()
+    return demo.serve() if chosen.serve else demo.show()
+
+
+def _emulator(chosen: argparse.Namespace) -> int:
+    emulator.serve(
+        host=chosen.host,
+        port=chosen.port,
+        ca_out=chosen.ca_out,
+        plain_port=chosen.plain_port,
+        control=chosen.control,
+    )
+    return 0
+
+
+def _migrate(_: argparse.Namespace) -> int:
+    before, after = asyncio.run(main.migrate(main.read_settings()))
+    sys.stdout.write(f"The store went from schema {before} to {after}.\n")
+    return 0
+
+
+def _openapi(_: argparse.Namespace) -> int:
+    sys.stdout.write(main.openapi())
+    return 0
+
+
+def _token(chosen: argparse.Namespace) -> int:
+    token, entry = main.new_caller(chosen.name, chosen.file)
+    sys.stdout.write(f"{token}\n")
+    where = (
+        f"Added to {chosen.file}." if chosen.file else f"Add this to the access file:\n\n{entry}"
+    )
+    sys.stderr.write(f"The token is shown once and kept nowhere. {where}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run())
