@@ -1,8 +1,9 @@
 """One thread that writes, and commits for all who wait at once.
 
-It takes every queued operation, runs each under its own savepoint so that one that fails does
-not harm its neighbours, commits once, and only then answers all of them, by one call into the
-event loop. The queue outlives its callers: an operation whose caller was cancelled is done.
+It takes every queued operation, commits once, and only then answers all of them, by one call
+into the event loop. Where one fails, it begins again with each under its own savepoint, so that
+no neighbour is harmed: an operation may run twice, and does nothing but SQL. The queue outlives
+its callers: an operation whose caller was cancelled is done.
 """
 
 import asyncio
@@ -107,22 +108,33 @@ class Writer:
 
     def _outcomes(self) -> list[object]:
         """What became of each operation, after one commit for all."""
+        connection = self._connection
         try:
-            self._connection.execute(queries.BEGIN)
-            outcomes = [self._outcome(operation) for operation in self._batch]
-            self._connection.execute(queries.COMMIT)
+            connection.execute(queries.BEGIN)
+            try:
+                outcomes = [operation.work(connection) for operation in self._batch]
+            except _ITS_OWN:
+                outcomes = self._one_by_one()
+            connection.execute(queries.COMMIT)
         except sqlite3.Error as fault:
             self._give_up()
             return [_unavailable(fault) for _ in self._batch]
         return outcomes
 
-    def _outcome(self, operation: _Operation[Any]) -> object:
+    def _one_by_one(self) -> list[object]:
+        """The batch again, each operation harmed by its own failure only."""
+        if self._connection.in_transaction:  # not after a full disk: SQLite has undone it all
+            self._connection.execute(queries.ROLLBACK)
+        self._connection.execute(queries.BEGIN)
+        return [self._apart(operation) for operation in self._batch]
+
+    def _apart(self, operation: _Operation[Any]) -> object:
         connection = self._connection
         connection.execute(queries.SAVEPOINT)
         try:
             outcome = operation.work(connection)
         except _ITS_OWN as fault:
-            if not connection.in_transaction:  # SQLite undid all of it: disk full, I/O error
+            if not connection.in_transaction:  # nor are its neighbours there any more
                 raise
             connection.execute(queries.ROLLBACK_TO)
             outcome = _unavailable(fault) if isinstance(fault, sqlite3.Error) else fault
