@@ -1,0 +1,58 @@
+"""HTTP in, problem+json out: the wiring hands over the rooms, and `install` furnishes the app."""
+
+from collections.abc import Mapping
+from functools import cache, partial
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_fastapi_instrumentator import Instrumentator
+
+from app.api import audit, connectors, deployments, document, problems, system
+from app.api.middleware import Envelope
+from app.api.rooms import Kind, Rooms
+
+__all__ = ["Rooms", "described", "install"]
+
+
+def install(app: FastAPI, rooms: Rooms, *, metrics_here: bool, docs: bool) -> None:
+    """Put the API into *app*, which should be new.
+
+    Args:
+        app: FastAPI's own pages go; the document is served here, or nowhere.
+        rooms: what the API works with.
+        metrics_here: whether /metrics is one of the paths.
+        docs: whether /docs and /openapi.json are.
+    """
+    app.state.rooms = rooms
+    app.router.routes.clear()
+    app.router.redirect_slashes = False  # a redirect would have a key posted twice
+    _route(app, rooms.kinds, metrics_here=metrics_here)
+    if docs:
+        system.document(app)
+    problems.install(app)
+    Instrumentator(
+        should_group_status_codes=False,
+        should_exclude_streaming_duration=True,
+        registry=rooms.metrics.registry,
+    ).instrument(app)
+    app.add_middleware(Envelope, rooms=rooms)  # last, so that it is the outermost
+    made = cache(partial(_document, app, rooms.kinds, rooms.version))
+    app.openapi = made  # type: ignore[method-assign] # FastAPI's documented way to extend it
+
+
+def described(kinds: Mapping[str, Kind], *, version: str) -> dict[str, Any]:
+    """The OpenAPI document of an API with these *kinds*; nothing is opened for it."""
+    app = FastAPI(openapi_url=None)
+    _route(app, kinds, metrics_here=True)
+    return _document(app, kinds, version)
+
+
+def _route(app: FastAPI, kinds: Mapping[str, Kind], *, metrics_here: bool) -> None:
+    app.include_router(connectors.router(kinds))
+    app.include_router(deployments.router())
+    app.include_router(audit.router())
+    app.include_router(system.router(metrics_here=metrics_here))
+
+
+def _document(app: FastAPI, kinds: Mapping[str, Kind], version: str) -> dict[str, Any]:
+    return document.document(app, version=version, models=connectors.models(kinds))

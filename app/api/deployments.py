@@ -1,0 +1,186 @@
+"""Deployments: the list, one of them, its steps as they happen, and cancelling while queued."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from app import errors
+from app.api import answers, examples, wire
+from app.api.callers import Caller
+from app.api.document import answered, refusals
+from app.api.lists import DeploymentListing
+from app.api.preferences import Wait, accepts
+from app.api.rooms import Here
+from app.store import Step
+
+KEEP_ALIVE_S: Final = 15.0
+_STREAM: Final = "text/event-stream"
+
+Id = Annotated[
+    str,
+    Path(
+        max_length=128, description="As deploy answered it.", examples=["dep-0195a1b2c3d4e5f60718"]
+    ),
+]
+LastEventId = Annotated[
+    int | None,
+    Header(
+        alias="Last-Event-ID",
+        ge=0,
+        le=2**31,
+        description="Only the steps after this one; a browser's EventSource sends it.",
+        examples=[2],
+    ),
+]
+
+
+def router() -> APIRouter:
+    """The routes."""
+    routes = APIRouter(prefix="/api/v1/deployments", tags=["deployments"])
+    unknown = refusals(errors.DeploymentNotFound, errors.InvalidRequest)
+    routes.add_api_route(
+        "",
+        _list,
+        methods=["GET"],
+        operation_id="listDeployments",
+        summary="Deployments, newest first",
+        description="Filtered and paged; unknown parameters are refused.",
+        response_model=answers.DeploymentPage,
+        responses={
+            200: answered(examples.DEPLOYMENTS, text="One page."),
+            **refusals(errors.InvalidRequest),
+        },
+    )
+    routes.add_api_route(
+        "/{id}",
+        _one,
+        methods=["GET"],
+        operation_id="getDeployment",
+        summary="One deployment",
+        description="Its newest state; with `Prefer: wait=N` the state in which it ended.",
+        response_model=answers.Deployment,
+        responses={
+            200: answered(examples.DEPLOYMENT, "Preference-Applied", text="The deployment."),
+            **unknown,
+        },
+    )
+    stepped = answered(examples.STEPS, text="The steps so far, or a stream of them.")
+    stepped["content"][_STREAM] = {"schema": {"type": "string"}, "example": _EXAMPLE}
+    routes.add_api_route(
+        "/{id}/events",
+        _events,
+        methods=["GET"],
+        operation_id="getDeploymentEvents",
+        summary="The steps of a deployment",
+        description=_EVENTS,
+        response_model=answers.Steps,
+        responses={200: stepped, **unknown},
+    )
+    routes.add_api_route(
+        "/{id}/cancel",
+        _cancel,
+        methods=["POST"],
+        operation_id="cancelDeployment",
+        summary="Cancel a queued deployment",
+        description="Only while it is queued; its key is dropped and nothing was changed.",
+        response_model=answers.Deployment,
+        responses={
+            200: answered(examples.CANCELLED, text="Cancelled."),
+            **unknown,
+            **refusals(errors.NotCancellable),
+        },
+    )
+    return routes
+
+
+async def _list(
+    rooms: Here,
+    caller: Caller,  # noqa: ARG001 - it must be known
+    listing: Annotated[DeploymentListing, Query()],
+) -> Response:
+    page = await rooms.store.deployments(
+        listing.wanted(), page_size=listing.page_size, cursor=listing.cursor
+    )
+    return wire.response(
+        answers.DeploymentPage(
+            data=tuple(map(wire.deployment, page.data)),
+            next_cursor=page.next_cursor,
+            page_size=listing.page_size,
+        )
+    )
+
+
+async def _one(id: Id, rooms: Here, caller: Caller, wait: Wait) -> Response:  # noqa: A002, ARG001 - the path's name; it must be known
+    if wait is None:
+        return wire.response(wire.deployment(await rooms.store.get(id)))
+    settled = await rooms.store.settled(id, within=wait)
+    applied = {"Preference-Applied": f"wait={wait}"}
+    return wire.response(wire.deployment(settled), headers=applied)
+
+
+async def _cancel(id: Id, rooms: Here, caller: Caller) -> Response:  # noqa: A002 - the path's name
+    return wire.response(wire.deployment(await rooms.queue.cancel(id, caller)))
+
+
+async def _events(
+    id: Id,  # noqa: A002 - the path's name
+    request: Request,
+    rooms: Here,
+    caller: Caller,  # noqa: ARG001 - it must be known
+    last_event_id: LastEventId = None,
+) -> Response:
+    after = last_event_id or 0
+    if not accepts(request, _STREAM):
+        steps = await rooms.store.steps(id, after=after)
+        return wire.response(answers.Steps(data=tuple(map(wire.step, steps))))
+    await rooms.store.get(id)  # 404 while there is still a status to send
+    return StreamingResponse(
+        stream(rooms.store.follow(id, after=after), stop=lambda: rooms.queue.draining),
+        media_type=_STREAM,
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def stream(
+    steps: AsyncIterator[Step], *, stop: Callable[[], bool], every: float = KEEP_ALIVE_S
+) -> AsyncIterator[bytes]:
+    """*steps* as server-sent events, to the last; a comment keeps the line alive in between.
+
+    Args:
+        steps: the steps as they happen.
+        stop: whether the service is stopping; then the stream ends, and the client comes again.
+        every: seconds of silence before a comment.
+    """
+    upcoming = asyncio.ensure_future(anext(steps, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait({upcoming}, timeout=every)
+            if not done:
+                if stop():
+                    return
+                yield b": keep-alive\n\n"
+                continue
+            step = upcoming.result()
+            if step is None:
+                return
+            yield _event(step)
+            upcoming = asyncio.ensure_future(anext(steps, None))
+    finally:
+        upcoming.cancel()
+
+
+def _event(step: Step) -> bytes:
+    """https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    data = wire.step(step).model_dump_json()
+    return f"id: {step.seq}\nevent: {step.state.value}\ndata: {data}\n\n".encode()
+
+
+_EVENTS: Final = """\
+As JSON, or with `Accept: text/event-stream` as server-sent events, each step as it happens: `id` is
+its number, `event` the state, `data` the step. The stream ends after the last step, and is taken up
+again with `Last-Event-ID`.
+"""
+_EXAMPLE: Final = 'id: 1\nevent: queued\ndata: {"seq":1,"state":"queued"}\n\n'

@@ -1,0 +1,186 @@
+"""What can be asked of a kind of target: the five operations, as endpoints.
+
+A request's keys are in `Held` only. It is handed on when the queue takes the deployment, and
+dropped here in every other case.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from fastapi import Header, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from app import errors
+from app.api import answers, bodies, material, planning, wire
+from app.api.callers import Caller
+from app.api.preferences import Wait
+from app.api.rooms import Here, Kind, Rooms, note
+from app.api.schemas import ConfigRequest, ValidateDeploymentRequest, of
+from app.audit import Action, Actor
+from app.deployment import trail
+from app.deployment.connector import Served
+from app.deployment.model import Deployment, Target
+
+Model = TypeVar("Model", bound=BaseModel)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern="^[!-~]{1,255}$",
+        description="The same request under the same key is accepted once; a repeat is answered "
+        "with the first deployment. 1-255 visible ASCII characters.",
+        examples=["renewal-2026-03-api-prod"],
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operations:
+    """The operations of one kind of target; its methods are the endpoints."""
+
+    kind: Kind
+
+    async def validate_config(self, request: Request, rooms: Here, caller: Caller) -> Response:
+        """Check a configuration."""
+        asked = await self._read(request, ConfigRequest)
+        target = self._target(asked.target_config, rooms)
+        await note(
+            request,
+            rooms,
+            actor=caller,
+            action=Action.CONFIG_VALIDATED,
+            resource=("target", target.address),
+            target_type=self.kind.type,
+        )
+        return wire.response(answers.ValidConfig(valid=True, target_config=dict(target.config)))
+
+    async def deploy(
+        self,
+        request: Request,
+        rooms: Here,
+        caller: Caller,
+        wait: Wait,
+        idempotency_key: IdempotencyKey = None,
+    ) -> Response:
+        """Accept a deployment, and wait for its end where that is preferred."""
+        deployment, replayed = await self._accepted(request, rooms, caller, idempotency_key)
+        headers = {"Location": f"/api/v1/deployments/{deployment.id}"}
+        if replayed:
+            headers["Idempotency-Replayed"] = "true"
+        if wait is not None:
+            headers["Preference-Applied"] = f"wait={wait}"
+            deployment = await rooms.store.settled(deployment.id, within=wait)
+        status = 200 if deployment.final else 202
+        return wire.response(wire.deployment(deployment), status=status, headers=headers)
+
+    async def plan(self, request: Request, rooms: Here, caller: Caller) -> Response:
+        """Say what a deploy would do."""
+        asked = await material.asked(request, rooms, self.kind, actor=caller)
+        try:
+            plan = await planning.plan(
+                asked.deployment, asked.held, rooms.connectors[self.kind.type]
+            )
+        finally:
+            asked.held.drop()
+        await note(
+            request,
+            rooms,
+            actor=caller,
+            action=Action.PLANNED,
+            resource=("target", asked.deployment.target.address),
+            target_type=self.kind.type,
+            certificate_id=asked.deployment.certificate_id,
+            thumbprint=asked.deployment.certificate.thumbprint,
+            planned_action=plan.action,
+            plan_hash=plan.plan_hash,
+            error_code=plan.error.code if plan.error else None,
+        )
+        return wire.response(plan)
+
+    async def validate_only(self, caller: Caller) -> Response:  # noqa: ARG002 - it must be known
+        """Refuse: no kind of target has a dry run yet."""
+        raise errors.ValidateOnlyNotSupported
+
+    async def validate_deployment(self, request: Request, rooms: Here, caller: Caller) -> Response:
+        """Compare what the target serves with what it should serve."""
+        asked = await self._read(request, ValidateDeploymentRequest)
+        target = self._target(asked.target_config, rooms)
+        served = await planning.in_time(rooms.connectors[self.kind.type].served(target))
+        valid, message = _verdict(served, asked.serial, asked.thumbprint)
+        await note(
+            request,
+            rooms,
+            actor=caller,
+            action=Action.VALIDATED,
+            resource=("target", target.address),
+            target_type=self.kind.type,
+            certificate_id=asked.metadata.get("certificate_id"),
+            serial=asked.serial,
+            thumbprint=asked.thumbprint,
+            valid=valid,
+        )
+        return wire.response(
+            answers.DeploymentValidation(
+                valid=valid,
+                serial=served.serial if served else None,
+                thumbprint=served.thumbprint if served else None,
+                target_address=served.address if served else target.address,
+                message=message,
+                validated_at=rooms.now(),
+                metadata=asked.metadata,
+            )
+        )
+
+    async def _accepted(
+        self, request: Request, rooms: Rooms, caller: Actor, key: str | None
+    ) -> tuple[Deployment, bool]:
+        """The deployment that stands for the request, and whether it is an earlier one."""
+        try:
+            asked = await material.asked(request, rooms, self.kind, actor=caller, key=key)
+        except errors.InvalidRequest:
+            rooms.metrics.refused(self.kind.type)
+            raise
+        accepted = None
+        try:
+            event = trail.event(asked.deployment, id=rooms.new_id("evt"), at=rooms.now())
+            accepted = await rooms.queue.submit(asked.deployment, asked.held, event, asked.key)
+        finally:
+            if accepted is None or accepted.id != asked.deployment.id:
+                asked.held.drop()  # refused, or a repeat: the queue has not taken these keys
+        if accepted.id == asked.deployment.id:
+            return accepted, False
+        await note(
+            request,
+            rooms,
+            actor=caller,
+            action=Action.REPLAYED,
+            resource=("deployment", accepted.id),
+            target_type=self.kind.type,
+            certificate_id=accepted.certificate_id,
+        )
+        return accepted, True
+
+    async def _read(self, request: Request, model: type[Model]) -> Model:
+        return bodies.strictly(
+            bodies.parse(await bodies.read(request), of(model, self.kind.config))
+        )
+
+    def _target(self, config: BaseModel, rooms: Rooms) -> Target:
+        connector = rooms.connectors[self.kind.type]
+        target = connector.target(config.model_dump(mode="json"))
+        found = connector.faults(target, None, {})
+        if found:
+            raise errors.InvalidRequest(found)
+        return target
+
+
+def _verdict(served: Served | None, serial: str | None, thumbprint: str | None) -> tuple[bool, str]:
+    if served is None:
+        return False, "The target serves no certificate under this name."
+    if thumbprint not in (None, served.thumbprint) or serial not in (None, served.serial):
+        return False, "The target serves another certificate."
+    if not served.enabled:
+        return False, "The target holds this certificate, but it is disabled and served to nobody."
+    return True, "The target serves this certificate."

@@ -1,0 +1,139 @@
+"""What the API works with: every room it may enter, handed over once by the wiring.
+
+`Queue` and `Kind` are ports: the worker and the registry fit them without being known here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+from pydantic import BaseModel
+
+from app import logs
+from app.api.access import Access
+from app.audit import Action, Actor, Event
+from app.deployment.connector import Connector, Held
+from app.deployment.model import Deployment
+from app.metrics import Metrics
+from app.store import IdempotencyKey, Store
+
+Clock = Callable[[], datetime]
+
+
+class Queue(Protocol):
+    """Where accepted deployments wait for the worker."""
+
+    @property
+    def draining(self) -> bool:
+        """Whether the service is stopping and takes nothing new."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether every member of the worker pool still runs."""
+
+    @property
+    def waiting(self) -> int:
+        """How many deployments wait."""
+
+    async def submit(
+        self, deployment: Deployment, held: Held, event: Event, key: IdempotencyKey | None
+    ) -> Deployment:
+        """Record and queue *deployment*; the id returned is another one where it is a replay.
+
+        Raises:
+            QueueFull: too many wait.
+            Draining: the service is stopping.
+            IdempotencyKeyReused: the key was used for another request.
+        """
+
+    async def cancel(self, id: str, actor: Actor) -> Deployment:  # noqa: A002 - the field's name
+        """End a deployment that is still queued.
+
+        Raises:
+            DeploymentNotFound: there is none of this id.
+            NotCancellable: it has started, or is final.
+        """
+
+
+class Kind(Protocol):
+    """A kind of target, as the registry has it."""
+
+    @property
+    def config(self) -> type[BaseModel]:
+        """The typed target configuration."""
+
+    @property
+    def type(self) -> str:
+        """Such as `AzureKeyVault`; a part of the paths."""
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+
+    @property
+    def validate_only(self) -> bool:
+        """Whether the target has a dry run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rooms:
+    """Everything the API was given.
+
+    Args:
+        store: the record.
+        queue: where accepted deployments wait.
+        connectors: target type → connector.
+        kinds: target type → what the registry says of it.
+        access: who calls.
+        metrics: what is counted.
+        now: the clock.
+        new_id: makes an id from its prefix.
+        version: of this service.
+        build: the commit it was built from.
+    """
+
+    store: Store
+    queue: Queue
+    connectors: Mapping[str, Connector]
+    kinds: Mapping[str, Kind]
+    access: Access
+    metrics: Metrics
+    now: Clock
+    new_id: Callable[[str], str]
+    version: str
+    build: str
+
+
+async def _rooms(request: Request) -> Rooms:
+    rooms: Rooms = request.app.state.rooms
+    return rooms
+
+
+Here = Annotated[Rooms, Depends(_rooms)]
+
+
+async def note(
+    request: Request,
+    rooms: Rooms,
+    *,
+    actor: Actor,
+    action: Action,
+    resource: tuple[str, str],
+    **details: object,
+) -> None:
+    """Put into the audit trail what *request* did to *resource* (its type and id)."""
+    event = Event(
+        id=rooms.new_id("evt"),
+        timestamp=rooms.now(),
+        actor=actor,
+        action=action,
+        resource_type=resource[0],
+        resource_id=resource[1],
+        details={key: value for key, value in details.items() if value is not None},
+        request_id=request.state.request_id,
+        trace_id=request.state.trace_id,
+    )
+    await rooms.store.note(event)
+    logs.told(event)

@@ -1,0 +1,129 @@
+"""Probes, metrics, version, and the documentation of all of it."""
+
+import platform
+from typing import Final
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.docs import get_swagger_ui_html
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import JSONResponse, Response
+
+from app import errors
+from app.api import answers, examples, problems, wire
+from app.api.callers import Caller
+from app.api.document import answered, refusals
+from app.api.rooms import Here, Rooms
+
+
+def router(*, metrics_here: bool) -> APIRouter:
+    """The routes; /metrics only where it is served here, and not on a port of its own."""
+    routes = APIRouter(tags=["system"])
+    routes.add_api_route(
+        "/health",
+        _health,
+        methods=["GET"],
+        operation_id="health",
+        summary="Is the process alive?",
+        description="Touches nothing else, so that a failing store does not restart the process.",
+        response_model=answers.Health,
+        responses={200: answered(examples.HEALTH, text="It is.")},
+    )
+    routes.add_api_route(
+        "/ready",
+        _ready,
+        methods=["GET"],
+        operation_id="ready",
+        summary="Can it take work?",
+        description="The store can be written, the workers run, and the service is not stopping.",
+        response_model=answers.Ready,
+        responses={
+            200: answered(examples.READY, text="It can."),
+            **refusals(errors.StoreUnavailable, errors.Draining),
+        },
+    )
+    routes.add_api_route(
+        "/api/v1/version",
+        _version,
+        methods=["GET"],
+        operation_id="version",
+        summary="What runs here",
+        description="Name, version, build, Python, and the kinds of targets.",
+        response_model=answers.Version,
+        responses={200: answered(examples.VERSION, text="This.")},
+    )
+    if metrics_here:
+        routes.add_api_route(
+            "/metrics",
+            _metrics,
+            methods=["GET"],
+            operation_id="metrics",
+            summary="The metrics",
+            description="In Prometheus' text format.",
+            response_class=_Exposition,
+            responses={200: {"content": {CONTENT_TYPE_LATEST: {"example": _EXAMPLE}}}},
+        )
+    return routes
+
+
+class _Exposition(Response):
+    media_type = CONTENT_TYPE_LATEST
+
+
+def document(app: FastAPI) -> None:
+    """Serve the OpenAPI document and a page to read it."""
+
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(app.openapi())
+
+    async def docs(_: Request) -> Response:
+        return get_swagger_ui_html(openapi_url="/openapi.json", title="certctl-connectors")
+
+    app.add_route("/openapi.json", openapi, include_in_schema=False)
+    app.add_route("/docs", docs, include_in_schema=False)
+
+
+async def _health() -> Response:
+    return wire.response(answers.Health(status="ok"))
+
+
+async def _ready(request: Request, rooms: Here) -> Response:
+    wrong = await _unready(rooms)
+    if wrong:
+        names = list(wrong)
+        return problems.answer(request.scope, wrong[names[0]], extra={"checks": names})
+    return wire.response(
+        answers.Ready(status="ready", checks=dict.fromkeys(("store", "worker", "queue"), "ok"))
+    )
+
+
+async def _unready(rooms: Rooms) -> dict[str, errors.Trouble]:
+    """What does not work, by name."""
+    wrong: dict[str, errors.Trouble] = {}
+    if rooms.queue.draining:
+        wrong["queue"] = errors.Draining()
+    elif not rooms.queue.alive:
+        wrong["worker"] = errors.Draining("The worker pool does not run; see the log.")
+    try:
+        await rooms.store.check()
+    except errors.StoreUnavailable as unavailable:
+        wrong["store"] = unavailable
+    return wrong
+
+
+async def _version(rooms: Here, caller: Caller) -> Response:  # noqa: ARG001 - it must be known
+    return wire.response(
+        answers.Version(
+            name="certctl-connectors",
+            version=rooms.version,
+            build=rooms.build,
+            python=platform.python_version(),
+            connectors=tuple(rooms.kinds),
+        )
+    )
+
+
+async def _metrics(rooms: Here) -> Response:
+    return _Exposition(rooms.metrics.render())
+
+
+_EXAMPLE: Final = 'certctl_build_info{build="0123abc",version="1.0.0"} 1.0\n'
