@@ -28,15 +28,13 @@ from app.store.writer import Work, Writer
 T = TypeVar("T")
 Clock = Callable[[], datetime]
 
-_ANSWER_S = 5.0  # a store that does not answer in this time is not ready
-
 
 @dataclass(frozen=True, kw_only=True)
 class _Opened:
-    file: Path | None
     writing: sqlite3.Connection
     reading: sqlite3.Connection | None
     secret: bytes
+    patience: float
 
 
 class Store:
@@ -46,8 +44,8 @@ class Store:
     """
 
     def __init__(self, opened: _Opened, *, idempotency: timedelta, now: Clock) -> None:
-        self._file = opened.file
         self._secret = opened.secret
+        self._patience = opened.patience
         self._idempotency = idempotency
         self._now = now
         self._live = Live()
@@ -65,7 +63,7 @@ class Store:
             url: `sqlite:///relative.db`, `sqlite:////absolute.db` or `sqlite:///:memory:`.
             idempotency_days: how long an idempotency key is remembered.
             now: the clock.
-            patience: seconds to wait for a lock that another process holds.
+            patience: seconds to wait for a lock that another process holds, and in `check`.
 
         Raises:
             StoreUnavailable: another scheme, a newer schema, or no such file to be made.
@@ -169,16 +167,14 @@ class Store:
         """Prove that both threads answer and that the file can be written, and leave no trace.
 
         Raises:
-            StoreUnavailable: it cannot, or not in five seconds.
+            StoreUnavailable: it cannot, or not within the store's patience.
         """
         try:
-            async with asyncio.timeout(_ANSWER_S):
+            async with asyncio.timeout(self._patience):
                 await self._read(reads.ping)
                 await self._write(writes.touch)
         except TimeoutError as late:
             raise errors.StoreUnavailable from late
-        if self._file is not None and not self._file.exists():
-            raise errors.StoreUnavailable("The store's file is gone. Restore it and start again.")
 
     async def settled(self, id: str, *, within: float) -> Deployment:  # noqa: A002 - the field's name
         """A deployment when it is final, or its newest state after *within* seconds.
@@ -237,7 +233,7 @@ def _open(file: Path | None, patience: float) -> _Opened:
         secret = tables.fingerprint_secret(writing)
         reading = None if file is None else files.reading(file, patience=patience)
         undo.pop_all()
-        return _Opened(file=file, writing=writing, reading=reading, secret=secret)
+        return _Opened(writing=writing, reading=reading, secret=secret, patience=patience)
 
 
 def _migrate(file: Path | None) -> tuple[int, int]:

@@ -20,7 +20,7 @@ def at(number: int) -> datetime:
     return START + timedelta(seconds=number)
 
 
-def deployment(number: int, **changes: Any) -> Deployment:
+def deployment(number: int, **changes: Any) -> Deployment:  # noqa: ANN401 - the fields of the dataclass
     """The deployment of second *number*."""
     name = f"cert-{number % 10}"
     vault = f"https://vault-{number % 2}.vault.azure.net"
@@ -51,7 +51,7 @@ def deployment(number: int, **changes: Any) -> Deployment:
 _events = 0
 
 
-def event(of: Deployment, **changes: Any) -> Event:
+def event(of: Deployment, **changes: Any) -> Event:  # noqa: ANN401 - the fields of the dataclass
     """The event of a deployment having reached its state, with an id of its own."""
     global _events  # noqa: PLW0603 - a counter is all the randomness that tests need
     _events += 1
@@ -64,7 +64,7 @@ def key(name: str = "once", *, fingerprint: str = "f1", caller: str = "certctl")
     return IdempotencyKey(caller=caller, key=name, fingerprint=fingerprint)
 
 
-async def accepted(store: Store, number: int, **changes: Any) -> Deployment:
+async def accepted(store: Store, number: int, **changes: Any) -> Deployment:  # noqa: ANN401 - the fields of the dataclass
     """Deployment *number*, accepted."""
     made = deployment(number, **changes)
     return await store.accept(made, event(made))
