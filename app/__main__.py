@@ -67,7 +67,7 @@ def _add(
 
 def _serve(_: argparse.Namespace) -> int:
     main.no_core_dumps()
-    return asyncio.run(server.serve(main.read_settings()))
+    return asyncio.run(server.serve())
 
 
 def _demo(chosen: argparse.Namespace) -> int:

@@ -6,7 +6,6 @@ what it needs; leaving it drains and closes them in the other order.
 
 import ctypes
 import os
-import re
 import resource
 import secrets
 from collections.abc import AsyncIterator, Mapping
@@ -21,7 +20,7 @@ import orjson
 from fastapi import FastAPI
 
 from app import __version__, api, connectors, logs
-from app.api.access import Access, AccessFile, Open, hash_token, new_token
+from app.api.access import NAME, Access, AccessFile, Open, hash_token, new_token
 from app.api.rooms import Rooms
 from app.deployment.connector import Connector
 from app.deployment.model import new_id
@@ -98,11 +97,12 @@ def new_caller(name: str, file: Path | None) -> tuple[str, str]:
     """
     token = new_token()
     entry = f'[[callers]]\nname = "{name}"\ntoken_sha256 = "{hash_token(token)}"\n'
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,99}", name):
-        raise ValueError("A name is 1-100 letters, digits, spaces and . _ @ -")
+    if not NAME.fullmatch(name):
+        raise ValueError("A caller's name is 1-128 letters, digits and ._@:/-")
     if file is not None:
-        with file.open("a", opener=partial(os.open, mode=0o600)) as opened:
-            opened.write(entry if opened.tell() == 0 else f"\n{entry}")
+        opened = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        with os.fdopen(opened, "a") as there:
+            there.write(entry if there.tell() == 0 else f"\n{entry}")
     return token, entry
 
 
@@ -156,7 +156,7 @@ async def create_app(
 def _access(settings: Settings) -> Access:
     if settings.access.mode == "disabled" or settings.access.file is None:
         return Open()
-    return AccessFile(settings.access.file)
+    return AccessFile(Path(settings.access.file))
 
 
 def _pool(settings: Settings) -> Pool:

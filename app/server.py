@@ -15,15 +15,15 @@ import uvicorn
 from prometheus_client import make_asgi_app
 
 from app import main
-from app.settings import Settings
 from app.worker import Worker
 
 _LAST_ANSWERS_S: Final = 5
 _BACKLOG: Final = 2048
 
 
-async def serve(settings: Settings) -> int:
-    """Serve until told to stop; 0 when everything that ran was finished or written down."""
+async def serve() -> int:
+    """Serve as configured until told to stop; 0 when it had come up."""
+    settings = main.read_settings()
     async with main.create_app(settings) as service:
         api = _Server(_config(service.app, settings.http.host, settings.http.port), service.worker)
         servers: list[uvicorn.Server] = [api]

@@ -19,7 +19,7 @@ import structlog
 from app.audit import ANONYMOUS, Actor
 from app.errors import Unauthenticated
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@:/-]{0,127}")
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@:/-]{0,127}")
 _HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
 _log = structlog.get_logger()
 
@@ -122,7 +122,7 @@ def _read(path: Path) -> tuple[_Entry, ...]:
 def _entry(path: Path, number: int, caller: object) -> _Entry:
     match caller:
         case {"name": str(name), "token_sha256": str(token), **rest} if not rest:
-            if _NAME.fullmatch(name) and _HASH.fullmatch(token):
+            if NAME.fullmatch(name) and _HASH.fullmatch(token):
                 return _Entry(actor=Actor(name=name, kind="token"), token_sha256=token.lower())
     raise ValueError(
         f"caller {number} of the access file {path} needs exactly a name (letters, digits, spaces "

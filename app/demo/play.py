@@ -79,7 +79,7 @@ class Play:
                 version.certificate.fingerprint(SHA256()).hex()[:_SHORT],
                 "yes" if _own_key(version) else "no",
                 version.tags.get("certctl-rollback-of", "")[:_SHORT],
-                version.tags.get("certctl-deployment-id", ""),
+                version.tags.get("certctl-deployment-id", "")[-_SHORT:],
             )
         self._console.print(table)
         four = len(versions) == _VERSIONS
@@ -91,7 +91,7 @@ class Play:
         table = _table("The audit trail", "time", "actor", "action", "error")
         for event in reversed(found):
             error = str(event["details"].get("error_code", ""))
-            table.add_row(event["timestamp"], event["actor"], event["action"], error)
+            table.add_row(event["timestamp"][11:23], event["actor"], event["action"], error)
         self._console.print(table)
         actions = {event["action"] for event in found}
         told = all(f"deployment.{action}" in actions for action in _TOLD)
@@ -103,7 +103,7 @@ class Play:
         moved = [line for line in lines if line.startswith("certctl_deploy") and "_total{" in line]
         self._console.print("\n[italic]The metrics that moved[/]")
         for line in moved:
-            self._console.print(f"  {escape(line)}")
+            self._console.print(f"  {escape(line)}", soft_wrap=True)
         counted = any('outcome="restored"' in line and line.endswith(" 1.0") for line in moved)
         self._claim("The rollback is counted", holds=counted)
 
