@@ -82,6 +82,16 @@ def test_a_delay_takes_real_time(http: Raw, emulator: Emulator) -> None:
     assert time.perf_counter() - started >= 0.05
 
 
+def test_a_delayed_answer_runs_into_the_clients_time_limit(http: Raw, emulator: Emulator) -> None:
+    emulator.faults.add(Fault(operation="get_certificate", effect=Delay(seconds=30)))
+
+    # no SDK here: a timed-out aiohttp connection outlives the loop of a test
+    with pytest.raises(httpx.ReadTimeout):
+        http.get(GET, timeout=0.1)
+
+    assert http.get(GET).status_code == 404
+
+
 def test_a_fault_can_begin_late_and_last(http: Raw, emulator: Emulator) -> None:
     fault = Fault(operation="list_certificates", effect=Answer(status=500), nth=2, count=2)
     emulator.faults.add(fault)

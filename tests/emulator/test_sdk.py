@@ -1,4 +1,3 @@
-import asyncio
 import base64
 
 import pytest
@@ -17,7 +16,7 @@ from azure.keyvault.certificates import (
 )
 from azure.keyvault.certificates.aio import CertificateClient
 
-from app.emulator import Answer, Delay, Drop, Emulator, Fault
+from app.emulator import Answer, Drop, Emulator, Fault
 from tests.emulator.conftest import sdk_client
 from tests.emulator.making import leaf
 
@@ -132,16 +131,6 @@ async def test_a_connection_cut_after_the_import_looks_as_if_nothing_was_sent(
         await sdk.import_certificate("api", pfx(), retry_total=0)
 
     assert len(emulator.vault("my-vault").versions("api")) == 1
-
-
-async def test_a_delayed_answer_runs_into_the_clients_time_limit(
-    sdk: CertificateClient, emulator: Emulator
-) -> None:
-    await sdk.import_certificate("api", pfx())
-    emulator.faults.add(Fault(operation="get_certificate", effect=Delay(seconds=30)))
-
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(sdk.get_certificate("api", retry_total=0), 0.1)
 
 
 async def test_a_throttled_import_is_not_repeated_by_the_sdk(
