@@ -110,7 +110,9 @@ def new_caller(name: str, file: Path | None) -> tuple[str, str]:
 async def create_app(
     settings: Settings, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Service]:
-    """Open everything and yield the service; drain and close it on the way out.
+    """Open everything and yield the service; close it on the way out.
+
+    Whoever serves it drains the worker first: on the way out nothing is waited for.
 
     Args:
         settings: what was configured.
@@ -134,7 +136,7 @@ async def create_app(
         outside = Outside(now=now, new_id=fresh_id, told=logs.told)
         worker = Worker(store, made, metrics, _pool(settings), outside)
         await worker.start()
-        stack.push_async_callback(worker.drain)
+        stack.push_async_callback(worker.drain, within=0)
         rooms = Rooms(
             store=store,
             queue=worker,
@@ -165,7 +167,6 @@ def _pool(settings: Settings) -> Pool:
         concurrency=worker.concurrency,
         queue_limit=worker.queue_limit,
         limits=Limits(deadline_s=worker.deadline_s, rollback_s=worker.rollback_s),
-        drain_s=worker.drain_s,
     )
 
 

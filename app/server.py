@@ -7,7 +7,8 @@ deployment still gets its end.
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -15,25 +16,24 @@ import uvicorn
 from prometheus_client import make_asgi_app
 
 from app import main
-from app.worker import Worker
 
 _LAST_ANSWERS_S: Final = 5
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG: Final = 2048
 
 
 async def serve() -> int:
     """Serve as configured until told to stop; 0 when it had come up."""
     settings = main.read_settings()
+    host, metrics_port = settings.http.host, settings.http.metrics_port
     async with main.create_app(settings) as service:
-        api = _Server(_config(service.app, settings.http.host, settings.http.port), service.worker)
-        servers: list[uvicorn.Server] = [api]
-        if settings.http.metrics_port is not None:
+        drain = partial(service.worker.drain, within=settings.worker.drain_s)
+        api = _Stopping(_config(service.app, host, settings.http.port), "service", drain)
+        if metrics_port is not None:
             metrics = make_asgi_app(service.metrics.registry)
-            port = settings.http.metrics_port
-            servers.append(_Quiet(_config(metrics, settings.http.host, port)))
-        api.beside = servers[1:]
-        await asyncio.gather(*(server.serve() for server in servers))
-        return 0 if api.started else 1
+            api.beside = _Listening(_config(metrics, host, metrics_port), "metrics")
+        await asyncio.gather(*(server.serve() for server in (api, api.beside) if server))
+        return 0 if api.came_up else 1
 
 
 def _config(app: Any, host: str, port: int) -> uvicorn.Config:  # noqa: ANN401 - any ASGI app
@@ -53,56 +53,71 @@ def _config(app: Any, host: str, port: int) -> uvicorn.Config:  # noqa: ANN401 -
     )
 
 
-class _Quiet(uvicorn.Server):
-    """A server that leaves the signals to another."""
+class _Listening(uvicorn.Server):
+    """A server that says where it listens, and leaves signals alone."""
+
+    def __init__(self, config: uvicorn.Config, name: str) -> None:
+        super().__init__(config)
+        self._name = name
+        self.came_up = False
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
         yield
 
-
-class _Server(uvicorn.Server):
-    """The API's server: a signal drains the worker before it closes."""
-
-    def __init__(self, config: uvicorn.Config, worker: Worker) -> None:
-        super().__init__(config)
-        self._worker = worker
-        self._stopping: asyncio.Task[None] | None = None
-        self.beside: list[uvicorn.Server] = []
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Handle SIGTERM and SIGINT on the event loop, and put back what was there."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal, number)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
-
     async def startup(self, sockets: Any = None) -> None:  # noqa: ANN401 - uvicorn's signature
         """Listen, and say where."""
         await super().startup(sockets=sockets)
         if self.started:
+            self.came_up = True
             port = self.servers[0].sockets[0].getsockname()[1]
-            structlog.get_logger().info("service.listening", host=self.config.host, port=port)
+            structlog.get_logger().info(f"{self._name}.listening", host=self.config.host, port=port)
+
+
+class _Stopping(_Listening):
+    """The API's server: the first signal drains before it closes, a second one does not wait.
+
+    Args:
+        config: uvicorn's.
+        name: what the log calls it.
+        drain: finishes the work that was accepted.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, name: str, drain: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__(config, name)
+        self._drain = drain
+        self._stopping: asyncio.Task[None] | None = None
+        self.beside: uvicorn.Server | None = None
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle SIGTERM and SIGINT on the event loop while serving."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
 
     def _on_signal(self, number: signal.Signals) -> None:
-        """The first signal drains; a second one does not wait."""
         if self._stopping is None:
             structlog.get_logger().info("service.draining", signal=number.name)
             self._stopping = asyncio.get_running_loop().create_task(self._stop())
         else:
+            self._stopping.cancel()
             self._close(force=True)
 
     async def _stop(self) -> None:
-        await self._worker.drain()
+        await self._drain()
         self._close(force=False)
 
     def _close(self, *, force: bool) -> None:
-        for server in (self, *self.beside):
-            server.should_exit = True
-            server.force_exit = force
+        for server in (self, self.beside):
+            if server is not None:
+                server.should_exit = True
+                server.force_exit = force

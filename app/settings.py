@@ -129,15 +129,13 @@ class Unusable(ValueError):
     """The settings cannot be used; the text says which and why."""
 
 
-def read(
-    groups: Mapping[str, type[BaseModel]], environment: Mapping[str, str] | None = None
-) -> Settings:
+def read(groups: Mapping[str, type[BaseModel]]) -> Settings:
     """The settings of the process environment, with the *groups* that connectors bring.
 
     Raises:
         Unusable: a value or a name is wrong; no value is repeated in the text.
     """
-    names = environment_of_process() if environment is None else environment
+    names = environment_of_process()
     fields: dict[str, Any] = {
         name: (group, Field(default_factory=group)) for name, group in groups.items()
     }
@@ -166,6 +164,8 @@ def _sentence(error: ValidationError) -> str:
     for fault in error.errors(include_input=False, include_url=False, include_context=False):
         path = "__".join(str(part) for part in fault["loc"]).upper()
         text = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            text = "Unknown setting."
         faults.append(f"{PREFIX}{path}: {text}" if path else text)
     return " ".join(faults)
 

@@ -30,12 +30,11 @@ _BEFORE_ANY_CHANGE: Final = frozenset({State.QUEUED, State.SNAPSHOTTING})
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """The bounds: how many run, how many wait, how long each may take, how long to drain."""
+    """The bounds: how many run, how many wait, how long each may take."""
 
     concurrency: int
     queue_limit: int
     limits: Limits
-    drain_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +151,8 @@ class Worker:
         await self._steps(found[0]).save(ended, actor=actor)
         return ended
 
-    async def drain(self) -> None:
-        """Take no more, finish what can be finished in time, and leave nothing half-said.
+    async def drain(self, *, within: float) -> None:
+        """Take no more, finish what can be finished *within* seconds, and leave nothing half-said.
 
         What is still waiting at the end of the time ends `interrupted`: nothing was changed. What
         is in the middle of an import keeps its state, and the next start goes on by looking.
@@ -161,14 +160,14 @@ class Worker:
         self._draining = True
         self._wake()
         try:
-            async with asyncio.timeout(self._pool.drain_s):
+            async with asyncio.timeout(within):
                 await self._idle.wait()
         except TimeoutError:
             structlog.get_logger().warning("worker.drain_limit", waiting=self._waiting)
-        for task in self._tasks:
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
         left = [entry for queue in self._queues.values() for entry in queue]
         self._queues.clear()
         for deployment, held in left:

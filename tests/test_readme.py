@@ -1,0 +1,113 @@
+"""The README's tables and its state diagram are the code's, or these tests say how they differ."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import Counter, Gauge, Histogram
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from app import errors, metrics
+from app.api.problems import STATUS
+from app.connectors import REGISTRY
+from app.deployment.model import EXITS, NEXT
+from app.settings import PREFIX, Settings
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def section(title: str) -> str:
+    """What the README says under a heading, up to the next one."""
+    _, _, rest = README.partition(f"## {title}\n")
+    assert rest, f"the README has no section {title}"
+    return re.split(r"^## ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def table(title: str) -> list[str]:
+    return [line for line in section(title).splitlines() if line.startswith("| `")]
+
+
+def settings_rows() -> Iterator[str]:
+    groups: dict[str, FieldInfo] = dict(Settings.model_fields)
+    for name, field in groups.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from group_rows(name, kind)
+        else:
+            yield row(name.upper(), field)
+    for kind_of_target in REGISTRY.values():
+        yield from group_rows(kind_of_target.settings, kind_of_target.options)
+
+
+def group_rows(group: str, model: type[BaseModel]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield row(f"{group}__{name}".upper(), field)
+
+
+def row(name: str, field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True, validated_data={})
+    shown = "none" if default is None else str(default)
+    if isinstance(default, tuple):
+        shown = str(list(default)).replace("'", '"')
+    if isinstance(default, bool):
+        shown = str(default).lower()
+    return f"| `{name}` | `{shown}` | {field.description} |"
+
+
+def metric_rows() -> Iterator[str]:
+    made = metrics.Metrics(version="0", build="0")
+    for collector in made.registry._collector_to_names:  # noqa: SLF001 - no public list of it
+        if isinstance(collector, Counter | Gauge | Histogram):
+            found = next(iter(collector.describe()))
+            suffix = "_total" if isinstance(collector, Counter) else ""
+            labels = ", ".join(f"`{label}`" for label in collector._labelnames) or "none"  # noqa: SLF001 - likewise
+            yield f"| `{found.name}{suffix}` | {labels} | {found.documentation} |"
+
+
+def error_rows() -> Iterator[str]:
+    for kind in sorted(errors.every(), key=lambda kind: kind.code):
+        status = next((STATUS[base] for base in kind.__mro__ if base in STATUS), None)
+        kept = issubclass(kind, errors.DeployError)
+        where = "on the record" if kept else str(status)
+        again = "yes" if kind.retryable else "no"
+        yield f"| `{kind.code}` | {where} | {again} | {errors.advice(kind)} |"
+
+
+def test_the_table_of_settings_is_what_can_be_configured() -> None:
+    assert table("Settings") == list(settings_rows()), "\n" + "\n".join(settings_rows())
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    assert not [line for line in settings_rows() if line.endswith("| None |")]
+
+
+def test_the_settings_are_named_with_the_prefix() -> None:
+    assert PREFIX in section("Settings")
+
+
+def test_the_table_of_metrics_is_what_is_measured() -> None:
+    assert table("Metrics") == list(metric_rows()), "\n" + "\n".join(metric_rows())
+
+
+def test_the_table_of_error_codes_is_what_can_go_wrong() -> None:
+    assert table("Error codes") == list(error_rows()), "\n" + "\n".join(error_rows())
+
+
+def test_the_state_diagram_is_the_law() -> None:
+    drawn = set(re.findall(r"^ +(\w+) --> (\w+)", section("States"), flags=re.MULTILINE))
+
+    by_table = {(state.value, end.value) for state, ends in NEXT.items() for end in ends}
+    short = {(state.value, end.value) for state, ends in EXITS.items() for end in ends}
+    assert drawn == by_table | short
+
+
+def test_the_tree_names_every_room() -> None:
+    rooms = {
+        path.name if path.is_dir() else path.stem
+        for path in (Path(__file__).parent.parent / "app").iterdir()
+        if not path.name.startswith("__") or path.name == "__main__.py"
+    }
+
+    told = section("The architecture")
+    assert not [room for room in rooms if f"{room}.py" not in told and f"{room}/" not in told]

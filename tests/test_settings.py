@@ -1,0 +1,79 @@
+"""What can be configured, and what refuses to start."""
+
+import pytest
+from pydantic import BaseModel
+
+from app import settings
+from app.connectors import REGISTRY
+from app.settings import PREFIX, Unusable
+
+GROUPS: dict[str, type[BaseModel]] = {kind.settings: kind.options for kind in REGISTRY.values()}
+
+
+def read(monkeypatch: pytest.MonkeyPatch, **values: str) -> settings.Settings:
+    for name, value in {"ACCESS__FILE": "callers.toml", **values}.items():
+        monkeypatch.setenv(f"{PREFIX}{name}", value)
+    return settings.read(GROUPS)
+
+
+def test_without_an_access_file_the_service_says_how_to_make_one() -> None:
+    with pytest.raises(Unusable, match="python -m app token new"):
+        settings.read(GROUPS)
+
+
+def test_the_defaults_listen_on_loopback_with_access_required(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = read(monkeypatch)
+
+    assert (found.http.host, found.http.port) == ("127.0.0.1", 8080)
+    assert found.access.mode == "required"
+    assert found.store.url == "sqlite:///data/certctl-connectors.db"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.test"])  # noqa: S104 - to be refused
+def test_access_control_cannot_be_off_beyond_loopback(
+    monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    with pytest.raises(Unusable, match="only allowed while listening on loopback"):
+        read(monkeypatch, ACCESS__MODE="disabled", HTTP__HOST=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.0.0.9"])
+def test_access_control_can_be_off_on_loopback(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    found = read(monkeypatch, ACCESS__MODE="disabled", HTTP__HOST=host)
+
+    assert found.access.mode == "disabled"
+
+
+@pytest.mark.parametrize(
+    "name", ["HTPP__PORT", "HTTP__PROT", "AZURE__CLIENT_SECRET", "PORT", "WORKER__CONCURENCY"]
+)
+def test_an_unknown_setting_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with pytest.raises(Unusable, match=name):
+        read(monkeypatch, **{name: "very-secret-value"})
+
+
+def test_a_refusal_repeats_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Unusable) as refused:
+        read(monkeypatch, HTTP__PORT="very-secret-value", WORKER__QUEUE_LIMIT="0")
+
+    assert "very-secret-value" not in str(refused.value)
+    assert "HTTP__PORT" in str(refused.value)
+    assert "WORKER__QUEUE_LIMIT" in str(refused.value)
+
+
+def test_a_connector_brings_its_own_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(
+        monkeypatch, AZURE__ALLOWED_VAULTS='["prod-*"]', AZURE__CONNECT_TO="127.0.0.1:8443"
+    )
+
+    assert found.group("azure").allowed_vaults == ("prod-*",)
+    assert found.group("azure").connect_to == "127.0.0.1:8443"
+
+
+def test_settings_cannot_be_changed_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(monkeypatch)
+
+    with pytest.raises(ValueError, match="frozen"):
+        found.http.port = 1
