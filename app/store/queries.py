@@ -17,7 +17,9 @@ UPDATE_DEPLOYMENT = "UPDATE deployments SET state = ?, final = ?, record = ? WHE
 
 INSERT_STEP = """
 INSERT INTO deployment_events (deployment_id, seq, at, state, action, details)
-SELECT ?, COALESCE(MAX(seq), 0) + 1, ?, ?, ?, ? FROM deployment_events WHERE deployment_id = ?
+VALUES (
+  ?, (SELECT COALESCE(MAX(seq), 0) + 1 FROM deployment_events WHERE deployment_id = ?), ?, ?, ?, ?
+)
 """
 
 INSERT_EVENT = """

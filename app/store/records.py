@@ -86,7 +86,7 @@ def changed_row(deployment: Deployment) -> Row:
 def step_row(deployment: Deployment, event_row: Row) -> Row:
     """The values of `INSERT_STEP`: the deployment's state, as *event_row* tells of it."""
     at, action, details = event_row[1], event_row[4], event_row[8]
-    return (deployment.id, at, deployment.state.value, action, details, deployment.id)
+    return (deployment.id, deployment.id, at, deployment.state.value, action, details)
 
 
 def event_row(event: Event) -> Row:

@@ -1,8 +1,8 @@
 """The tables, as an ordered list of migrations. One that was released never changes.
 
 No column could hold a key: there is no BLOB, and the documents are written from types that hold
-none. But for `WITHOUT ROWID` (one tree less to write) the SQL is what both SQLite and PostgreSQL
-read; times are text in UTC of one width, so that they sort.
+none. The SQL is what both SQLite and PostgreSQL read; times are text in UTC of one width, so
+that they sort.
 """
 
 import secrets
@@ -47,7 +47,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             action TEXT NOT NULL,
             details JSON NOT NULL,
             PRIMARY KEY (deployment_id, seq)
-        ) WITHOUT ROWID""",
+        )""",
         """CREATE TABLE audit_events (
             id TEXT PRIMARY KEY,
             timestamp TEXT NOT NULL,
@@ -60,7 +60,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             details JSON NOT NULL,
             request_id TEXT,
             trace_id TEXT
-        ) WITHOUT ROWID""",
+        )""",
         "CREATE INDEX audit_events_timestamp ON audit_events (timestamp)",
         "CREATE INDEX audit_events_actor ON audit_events (actor, id)",
         "CREATE INDEX audit_events_action ON audit_events (action, id)",
@@ -72,7 +72,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             deployment_id TEXT NOT NULL REFERENCES deployments (id) ON DELETE CASCADE,
             created_at TEXT NOT NULL,
             PRIMARY KEY (caller, key)
-        ) WITHOUT ROWID""",
+        )""",
     ),
 )
 

@@ -54,7 +54,7 @@ class Writer:
         self._loop = loop
         self._queue: SimpleQueue[_Operation[Any] | None] = SimpleQueue()
         self._batch: list[_Operation[Any]] = []
-        self._ended = False
+        self._last = self._ended = False
         self._end: asyncio.Future[None] = loop.create_future()
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -87,24 +87,23 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            while self._take():
+            while not self._last:
+                self._take()
                 self._settle(self._outcomes())
         finally:
             self._ended = True
             self._leave()
 
-    def _take(self) -> bool:
-        """Wait for an operation and take all there are; whether to go on."""
-        self._batch = []
-        waiting: _Operation[Any] | None = self._queue.get()
-        while waiting is not None:
-            self._batch.append(waiting)
-            if len(self._batch) == _AT_MOST or self._queue.empty():
-                return True
+    def _take(self) -> None:
+        """Wait for an operation and take all there are, up to the end where that is among them."""
+        while len(self._batch) < _AT_MOST:
             waiting = self._queue.get()
-        if self._batch:
-            self._queue.put(None)  # the end comes after this batch
-        return bool(self._batch)
+            if waiting is None:
+                self._last = True
+                return
+            self._batch.append(waiting)
+            if self._queue.empty():
+                return
 
     def _outcomes(self) -> list[object]:
         """What became of each operation, after one commit for all."""
@@ -155,7 +154,7 @@ class Writer:
         self._give_up()
         with contextlib.suppress(sqlite3.Error):  # the log is read at the next start
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._connection.close()
+        self._connection.close()
         while not self._queue.empty():
             waiting = self._queue.get()
             if waiting is not None:

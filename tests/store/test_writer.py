@@ -54,19 +54,21 @@ async def test_what_is_queued_before_the_end_is_done_and_after_it_refused(writer
         begun.set()
         gate.wait(timeout=10)
 
-    before = writer.submit(hold)
+    held = writer.submit(hold)
     await asyncio.to_thread(begun.wait)
+    before = [writer.submit(Insert(number)) for number in range(2)]
     closing = asyncio.create_task(writer.aclose())
     await asyncio.sleep(0)
-    after = writer.submit(Insert(1))
+    after = writer.submit(Insert(2))
     gate.set()
     await closing
 
-    await before
+    await held
+    assert await asyncio.gather(*before) == [0, 1]
     with pytest.raises(errors.StoreUnavailable):
         await after
     with pytest.raises(errors.StoreUnavailable):
-        writer.submit(Insert(2))
+        writer.submit(Insert(3))
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
