@@ -34,7 +34,7 @@ holds a caller's value, a key, or a foreign message.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,35 @@ class Fault:
     field: str
     code: str
     message: str
+
+
+# the faults of a certificate, its chain and its key: code → (the field at fault, what to say)
+FAULTS: Final[dict[str, tuple[str, str]]] = {
+    "certificate-unreadable": ("cert_pem", "Send PEM certificates; this cannot be read as one."),
+    "private-key-misplaced": ("cert_pem", "A private key is in this field; it goes into key_pem."),
+    "key-unreadable": ("key_pem", "Send one private key in PEM: PKCS#8, PKCS#1 or SEC1."),
+    "key-encrypted": ("key_pem", "The key is encrypted; send it unencrypted, inside TLS."),
+    "key-type-unsupported": (
+        "key_pem",
+        "Supported keys are RSA 2048, 3072, 4096 and EC P-256, P-384, P-521.",
+    ),
+    "key-inconsistent": ("key_pem", "The numbers of the RSA key do not belong together."),
+    "key-mismatch": ("key_pem", "The key does not belong to the certificate in cert_pem."),
+    "leaf-ambiguous": ("cert_pem", "Two certificates belong to this key; send one leaf."),
+    "leaf-expired": ("cert_pem", "The certificate has expired; targets refuse it."),
+    "leaf-is-ca": ("cert_pem", "The certificate is a CA; send the server's own certificate."),
+    "leaf-key-unsupported": (
+        "cert_pem",
+        "Supported keys are RSA 2048, 3072, 4096 and EC P-256, P-384, P-521.",
+    ),
+    "ec-key-encipherment": ("cert_pem", "Key Vault refuses EC with keyEncipherment; reissue it."),
+    "serial-invalid": ("cert_pem", "The serial number must be positive, 20 octets at most."),
+    "chain-too-long": ("chain_pem", "Send 10 certificates, 24 KiB in all, at the most."),
+    "chain-signature-invalid": ("chain_pem", "A chain certificate did not sign the one below."),
+    "chain-stranger": ("chain_pem", "A chain certificate has nothing to do with the leaf."),
+    "chain-gap": ("chain_pem", "The chain has a gap: an issuer in between is missing."),
+    "chain-issuer-not-ca": ("chain_pem", "A chain certificate signed another but is not a CA."),
+}
 
 
 @dataclass(frozen=True, kw_only=True)

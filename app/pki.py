@@ -1,12 +1,16 @@
 """PEM in, `Bundle` out: the checks in order, all faults at once, and the PFX in memory.
 
-A private key is loaded without OpenSSL's primality proof (36-260 ms, holding the interpreter
-lock) and proven against the certificate instead: its numbers agree with each other (plain
-integers, before OpenSSL uses them), and what it signs the certificate's public key verifies.
+An RSA key is loaded without OpenSSL's primality proof (36-260 ms, holding the interpreter lock)
+and proven by arithmetic on its numbers, before OpenSSL uses them: the modulus of the certificate
+has one factoring, so who knows it has the key. An EC key is checked by the library as it loads.
+
+`parse` runs on the event loop, so whatever a caller chooses is bounded before it costs anything:
+how many certificates, how large, which keys are loaded at all, and which signatures are verified.
 """
 
+import base64
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import lcm
@@ -14,35 +18,39 @@ from typing import Final, NoReturn, TypeVar, cast
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.types import (
-    CertificatePublicKeyTypes,
-    PrivateKeyTypes,
-    PublicKeyTypes,
-)
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, types
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PublicFormat,
-    load_pem_private_key,
-)
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509 import Certificate
 
-from app.errors import Fault
+from app.errors import FAULTS, Fault
 
+Chain = tuple[Certificate, ...]
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 RSA_BITS: Final = (2048, 3072, 4096)
 CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
-MOST_CERTIFICATES: Final = 16
+MOST_CERTIFICATES: Final = 10  # what Java clients take of a chain by default
+MOST_CHARACTERS: Final = 24 * 1024  # of PEM, each certificate once
 SOON: Final = timedelta(days=30)
-_KEYS: Final = "RSA 2048, 3072, 4096 and EC P-256, P-384, P-521"
+_LONGEST_KEY: Final = 12 * 1024  # octets of DER; RSA 4096 has 2400
+_WIDEST_ISSUER: Final = 8192  # bits of RSA
 _SERIAL_OCTETS: Final = 20  # RFC 5280, section 4.1.2.2
-_PROOF: Final = b"certctl-connectors proves that this key belongs to this certificate"
-_BLOCK: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----")
+_BLOCK: Final = re.compile(r"-----BEGIN ([A-Z\d ]++)-----((?:[^-]+|-(?!----))*+)-----END \1-----")
+_LENGTH: Final = rb"(?:[\x00-\x7f]|\x81.|\x82..)"
+# How PKCS#1, SEC1 and PKCS#8 (RFC 5958) begin; the group is an algorithm that is not RSA or EC.
+# Such a key is never loaded: for DSA and DH the library would compute a public key, for seconds.
+_SHAPE: Final = re.compile(
+    rb"\x30%b\x02\x01(?:\x00\x02|\x01\x04|[\x00\x01]\x30%b\x06"
+    rb"(?:\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01|\x07\x2a\x86\x48\xce\x3d\x02\x01|(.)))"
+    % (_LENGTH, _LENGTH),
+    re.DOTALL,
+)
+_PublicKey = types.CertificatePublicKeyTypes | types.PublicKeyTypes
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
-_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
+_ODD: Final = (x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
+_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, *_ODD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +83,12 @@ class Bundle:
     __slots__ = ("_key", "chain", "details", "leaf", "notices")
 
     def __init__(
-        self, leaf: x509.Certificate, chain: tuple[x509.Certificate, ...], key: PrivateKey
+        self, leaf: Certificate, chain: Chain, key: PrivateKey, notices: tuple[Notice, ...] = ()
     ) -> None:
         self.leaf = leaf
         self.chain = chain
         self.details = details(leaf)
-        self.notices: tuple[Notice, ...] = ()
+        self.notices = notices
         self._key: PrivateKey | None = key
 
     def __repr__(self) -> str:
@@ -100,7 +108,7 @@ class Bundle:
             raise ValueError("the key of this bundle was dropped")
         return self._key
 
-    def fits(self, certificate: x509.Certificate) -> bool:
+    def fits(self, certificate: Certificate) -> bool:
         """Whether our key is also the key of *certificate*."""
         return fits(self.key, certificate)
 
@@ -109,25 +117,28 @@ class Bundle:
         self._key = None
 
 
-def pfx(leaf: x509.Certificate, chain: Sequence[x509.Certificate], key: PrivateKey) -> bytes:
+def pfx(leaf: Certificate, chain: Sequence[Certificate], key: PrivateKey) -> bytes:
     """A PKCS#12 without a password: it lives in memory and inside TLS only."""
-    return serialize_key_and_certificates(None, key, leaf, list(chain) or None, NoEncryption())
+    return serialize_key_and_certificates(
+        None, key, leaf, list(chain) or None, serialization.NoEncryption()
+    )
 
 
-def details(leaf: x509.Certificate) -> Details:
+def details(leaf: Certificate) -> Details:
     """What may be shown of *leaf*."""
+    names = _extension(leaf, x509.SubjectAlternativeName)
     return Details(
         serial=serial_text(leaf.serial_number),
         thumbprint=thumbprint(leaf),
         subject=leaf.subject.rfc4514_string(),
-        dns_names=_dns_names(leaf),
+        dns_names=tuple(names.get_values_for_type(x509.DNSName)) if names is not None else (),
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
         key_type=_key_type(leaf.public_key()),
     )
 
 
-def thumbprint(certificate: x509.Certificate) -> str:
+def thumbprint(certificate: Certificate) -> str:
     """SHA-256 of the DER, lower hex."""
     return certificate.fingerprint(SHA256()).hex()
 
@@ -137,13 +148,15 @@ def serial_text(number: int) -> str:
     return number.to_bytes(max(1, (number.bit_length() + 7) // 8), "big").hex(":")
 
 
-def fits(key: PrivateKey, certificate: x509.Certificate) -> bool:
-    """Whether *key* is the key of *certificate* (their SubjectPublicKeyInfo is the same)."""
-    return _spki(key.public_key()) == _spki(certificate.public_key())
+def fits(key: PrivateKey, certificate: Certificate) -> bool:
+    """Whether *key* is the key of *certificate* (their public keys are the same)."""
+    return key.public_key() == certificate.public_key()
 
 
-def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+def issued(issuer: Certificate, certificate: Certificate) -> bool:
     """Whether *issuer* signed *certificate* (names and signature)."""
+    if not _affordable(issuer.public_key()):
+        return False
     try:
         certificate.verify_directly_issued_by(issuer)
     except (*_UNREADABLE, InvalidSignature):
@@ -165,44 +178,55 @@ def parse(
     Returns:
         The bundle, with what to know about it in `notices`, or `None`; and every fault found.
     """
-    own, faults = _certificates("cert_pem", cert_pem)
-    others, more = _certificates("chain_pem", chain_pem) if chain_pem.strip() else ([], [])
+    read: dict[str, Certificate] = {}
+    faults = _certificates("cert_pem", cert_pem, read)
+    own = list(read.values())
+    if chain_pem.strip():
+        faults += _certificates("chain_pem", chain_pem, read)
     key, worse = read_key("key_pem", key_pem)
-    faults = [*faults, *more, *worse]
+    faults += worse
     leaf = _leaf(own, key, faults)
     if leaf is not None:
-        faults.extend(_fault(code) for code, wrong in _LEAF_CHECKS.items() if wrong(leaf, now))
-        chain, broken = _chain(leaf, [*own, *others])
-        faults.extend(broken)
+        faults += _leaf_faults(leaf, now)
+        chain, broken = _chain(leaf, list(read.values()))
+        faults += broken
         if key is not None and not faults:
-            faults.extend(_unproven(leaf, key))
-            bundle = Bundle(leaf, chain, key)
-            bundle.notices = tuple(_notices(leaf, chain, now))
-            return (None, tuple(faults)) if faults else (bundle, ())
+            alone = set(read.values()) == {leaf}
+            return Bundle(leaf, chain, key, _notices(leaf, chain, now, alone=alone)), ()
     return None, tuple(faults)
 
 
 def read_key(field: str, pem: str) -> tuple[PrivateKey | None, list[Fault]]:
     """The private key in *pem*, checked in itself, or what is wrong with it."""
-    blocks = [match[0] for match in _BLOCK.finditer(pem) if match[1].endswith("PRIVATE KEY")]
+    blocks = [match for match in _BLOCK.finditer(pem) if match[1].endswith("PRIVATE KEY")]
+    found = _key(*blocks[0].groups()) if len(blocks) == 1 else "key-unreadable"
+    return (None, [_fault(found, field)]) if isinstance(found, str) else (found, [])
+
+
+def _key(label: str, body: str) -> PrivateKey | str:
+    """The key, or the code of what is wrong with it."""
+    if label.startswith("ENCRYPTED ") or ",ENCRYPTED" in body:
+        return "key-encrypted"
     try:
-        if len(blocks) != 1:
-            return None, [_fault("key-unreadable", field)]
-        key = load_pem_private_key(blocks[0].encode(), None, unsafe_skip_rsa_key_validation=True)
-    except TypeError:  # the library's word for "a password is needed"
-        return None, [_fault("key-encrypted", field)]
-    except (ValueError, UnsupportedAlgorithm):
-        return None, [_fault("key-unreadable", field)]
-    code = _unsound(key)
-    return (None, [_fault(code, field)]) if code else (cast(PrivateKey, key), [])
-
-
-def _unsound(key: PrivateKeyTypes) -> str | None:
-    if not _supported(key.public_key()):
+        key = _loaded(body)
+    except _UNREADABLE:
+        return "key-unreadable"
+    if key is None or not _supported(key.public_key()):
         return "key-type-unsupported"
     if isinstance(key, rsa.RSAPrivateKey) and not _consistent(key.private_numbers()):
         return "key-inconsistent"
-    return None
+    return cast(PrivateKey, key)
+
+
+def _loaded(body: str) -> types.PrivateKeyTypes | None:
+    """The key, or `None` for one of another kind."""
+    der = base64.b64decode("".join(body.split()), validate=True)
+    shape = _SHAPE.match(der)
+    if shape is None:
+        raise ValueError("neither PKCS#8 nor PKCS#1 nor SEC1")
+    if shape[1] or len(der) > _LONGEST_KEY:
+        return None
+    return serialization.load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)
 
 
 def _consistent(numbers: rsa.RSAPrivateNumbers) -> bool:
@@ -218,100 +242,76 @@ def _consistent(numbers: rsa.RSAPrivateNumbers) -> bool:
     )
 
 
-def _certificates(field: str, pem: str) -> tuple[list[x509.Certificate], list[Fault]]:
+def _certificates(field: str, pem: str, read: dict[str, Certificate]) -> list[Fault]:
+    """Add the certificates in *pem* to *read*, each block once, within the bounds."""
     if "PRIVATE KEY" in pem:
-        return [], [_fault("private-key-misplaced", field)]
-    if pem.count("-----BEGIN ") > MOST_CERTIFICATES:
-        return [], [_fault("chain-too-long", field)]
+        return [_fault("private-key-misplaced", field)]
+    matches = list(_BLOCK.finditer(pem))
+    blocks = dict.fromkeys(found[0] for found in matches if found[1].endswith("CERTIFICATE"))
+    if not blocks or len(matches) != pem.count("-----BEGIN "):
+        return [_fault("certificate-unreadable", field)]
+    every = blocks.keys() | read.keys()
+    if len(every) > MOST_CERTIFICATES or sum(map(len, every)) > MOST_CHARACTERS:
+        return [_fault("chain-too-long", field)]
     try:
-        found = x509.load_pem_x509_certificates(pem.encode())
-        for one in found:  # the library reads these late, and this is the place to find out
-            _ = one.extensions, one.subject, one.issuer, _spki(one.public_key())
+        read |= {block: _certificate(block) for block in blocks if block not in read}
     except _UNREADABLE:
-        return [], [_fault("certificate-unreadable", field)]
-    return found, []
+        return [_fault("certificate-unreadable", field)]
+    return []
+
+
+def _certificate(block: str) -> Certificate:
+    """The certificate; the library reads its parts late, and this is the place to find out."""
+    found = x509.load_pem_x509_certificate(block.encode())
+    _ = found.extensions, found.subject, found.issuer, found.public_key()
+    _ = found.not_valid_before_utc, found.not_valid_after_utc
+    return found
 
 
 def _leaf(
-    own: list[x509.Certificate], key: PrivateKey | None, faults: list[Fault]
-) -> x509.Certificate | None:
+    own: list[Certificate], key: PrivateKey | None, faults: list[Fault]
+) -> Certificate | None:
     """The one certificate of the key, else the first, so that it is judged too."""
-    if key is None or not own:
-        return own[0] if own else None
-    mine = list(dict.fromkeys(one for one in own if fits(key, one)))
-    if not mine:
-        faults.append(_fault("key-mismatch"))
-    elif len(mine) > 1:
-        faults.append(_fault("leaf-ambiguous"))
-    return mine[0] if mine else own[0]
+    mine = [one for one in dict.fromkeys(own) if key is not None and fits(key, one)]
+    if key is not None and own and len(mine) != 1:
+        faults.append(_fault("leaf-ambiguous" if mine else "key-mismatch"))
+    return next(iter([*mine, *own]), None)
 
 
-def _expired(leaf: x509.Certificate, now: datetime) -> bool:
-    return leaf.not_valid_after_utc <= now
-
-
-def _is_ca(leaf: x509.Certificate, _: datetime) -> bool:
-    return _may_issue(leaf)
-
-
-def _key_unsupported(leaf: x509.Certificate, _: datetime) -> bool:
-    return not _supported(leaf.public_key())
-
-
-def _ec_key_encipherment(leaf: x509.Certificate, _: datetime) -> bool:
+def _leaf_faults(leaf: Certificate, now: datetime) -> list[Fault]:
     usage = _extension(leaf, x509.KeyUsage)
     is_ec = isinstance(leaf.public_key(), ec.EllipticCurvePublicKey)
-    return is_ec and usage is not None and usage.key_encipherment
+    wrong = {
+        "leaf-expired": leaf.not_valid_after_utc <= now,
+        "leaf-is-ca": _may_issue(leaf),
+        "leaf-key-unsupported": not _supported(leaf.public_key()),
+        "ec-key-encipherment": is_ec and usage is not None and usage.key_encipherment,
+        "serial-invalid": not 0 < leaf.serial_number < 1 << (8 * _SERIAL_OCTETS),
+    }
+    return [_fault(code) for code, found in wrong.items() if found]
 
 
-def _serial_invalid(leaf: x509.Certificate, _: datetime) -> bool:
-    return not 0 < leaf.serial_number < 1 << (8 * _SERIAL_OCTETS)
-
-
-_LEAF_CHECKS: Final[dict[str, Callable[[x509.Certificate, datetime], bool]]] = {
-    "leaf-expired": _expired,
-    "leaf-is-ca": _is_ca,
-    "leaf-key-unsupported": _key_unsupported,
-    "ec-key-encipherment": _ec_key_encipherment,
-    "serial-invalid": _serial_invalid,
-}
-
-# code: (the field at fault, what to say)
-_SENTENCES: Final[dict[str, tuple[str, str]]] = {
-    "certificate-unreadable": ("cert_pem", "Send PEM certificates; this cannot be read as one."),
-    "private-key-misplaced": ("cert_pem", "A private key is in this field; it goes into key_pem."),
-    "key-unreadable": ("key_pem", "Send one private key in PEM: PKCS#8, PKCS#1 or SEC1."),
-    "key-encrypted": ("key_pem", "The key is encrypted; send it unencrypted, inside TLS."),
-    "key-type-unsupported": ("key_pem", f"Supported keys are {_KEYS}."),
-    "key-inconsistent": ("key_pem", "The numbers of the RSA key do not belong together."),
-    "key-mismatch": ("key_pem", "The key does not belong to the certificate in cert_pem."),
-    "leaf-ambiguous": ("cert_pem", "Two certificates belong to this key; send one leaf."),
-    "leaf-expired": ("cert_pem", "The certificate has expired; targets refuse it."),
-    "leaf-is-ca": ("cert_pem", "The certificate is a CA; send the server's own certificate."),
-    "leaf-key-unsupported": ("cert_pem", f"Supported keys are {_KEYS}."),
-    "ec-key-encipherment": ("cert_pem", "Key Vault refuses EC with keyEncipherment; reissue it."),
-    "serial-invalid": ("cert_pem", "The serial number must be positive, 20 octets at most."),
-    "chain-too-long": ("chain_pem", f"Send {MOST_CERTIFICATES} certificates at the most."),
-    "chain-signature-invalid": ("chain_pem", "A chain certificate did not sign the one below."),
-    "chain-stranger": ("chain_pem", "A chain certificate has nothing to do with the leaf."),
-    "chain-gap": ("chain_pem", "The chain has a gap: an issuer in between is missing."),
-    "chain-issuer-not-ca": ("chain_pem", "A chain certificate signed another but is not a CA."),
+_NOTICES: Final = {
+    "leaf-not-yet-valid": "The certificate is not valid yet.",
+    "leaf-self-signed": "The certificate is self-signed.",
+    "leaf-without-issuer": "No issuer was sent; Front Door and others need the full chain.",
+    "leaf-expires-soon": "Fewer than 30 days are left.",
+    "chain-expired": "A certificate of the chain has expired; clients will refuse the path.",
 }
 
 
 def _fault(code: str, field: str | None = None) -> Fault:
-    usual, text = _SENTENCES[code]
+    usual, text = FAULTS[code]
     return Fault(field=field or usual, code=code, message=text)
 
 
-def _chain(
-    leaf: x509.Certificate, given: Sequence[x509.Certificate]
-) -> tuple[tuple[x509.Certificate, ...], list[Fault]]:
+def _chain(leaf: Certificate, given: Sequence[Certificate]) -> tuple[Chain, list[Fault]]:
     """The path from the leaf upward, every link verified, without the root."""
     rest = sorted((one for one in dict.fromkeys(given) if one != leaf), key=_self_issued)
     path = [leaf]
     while not _self_issued(path[-1]):
-        found = next((one for one in rest if issued(one, path[-1])), None)
+        above = (one for one in rest if one.subject not in [below.subject for below in path])
+        found = next((one for one in above if issued(one, path[-1])), None)
         if found is None:
             break
         rest.remove(found)
@@ -322,12 +322,12 @@ def _chain(
     return chain, [_fault(code) for code in dict.fromkeys(codes)]
 
 
-def _root_of(one: x509.Certificate, path: list[x509.Certificate]) -> bool:
+def _root_of(one: Certificate, path: list[Certificate]) -> bool:
     """A second way up: the root beside its cross-signed twin. It is dropped like any root."""
     return _self_issued(one) and any(issued(one, below) for below in path[:-1])
 
 
-def _stray(end: x509.Certificate, one: x509.Certificate) -> str:
+def _stray(end: Certificate, one: Certificate) -> str:
     if _self_issued(end):
         return "chain-stranger"
     if one.subject == end.issuer:
@@ -335,44 +335,32 @@ def _stray(end: x509.Certificate, one: x509.Certificate) -> str:
     return "chain-gap" if _may_issue(one) else "chain-stranger"
 
 
-def _unproven(leaf: x509.Certificate, key: PrivateKey) -> Iterator[Fault]:
-    """One signature by the key, verified with the certificate's public key."""
-    public = leaf.public_key()
-    try:
-        if isinstance(key, rsa.RSAPrivateKey):
-            signature = key.sign(_PROOF, padding.PKCS1v15(), SHA256())
-            cast(rsa.RSAPublicKey, public).verify(signature, _PROOF, padding.PKCS1v15(), SHA256())
-        else:
-            signature = key.sign(_PROOF, ec.ECDSA(SHA256()))
-            cast(ec.EllipticCurvePublicKey, public).verify(signature, _PROOF, ec.ECDSA(SHA256()))
-    except (*_UNREADABLE, InvalidSignature):
-        yield _fault("key-mismatch")
+def _notices(leaf: Certificate, chain: Chain, now: datetime, *, alone: bool) -> tuple[Notice, ...]:
+    own = _self_issued(leaf)
+    found = {
+        "leaf-not-yet-valid": leaf.not_valid_before_utc > now,
+        "leaf-self-signed": own,
+        "leaf-without-issuer": alone and not own,
+        "leaf-expires-soon": leaf.not_valid_after_utc - now < SOON,
+        "chain-expired": any(one.not_valid_after_utc <= now for one in chain),
+    }
+    return tuple(Notice(code=code, message=_NOTICES[code]) for code, true in found.items() if true)
 
 
-def _notices(
-    leaf: x509.Certificate, chain: tuple[x509.Certificate, ...], now: datetime
-) -> Iterator[Notice]:
-    if leaf.not_valid_before_utc > now:
-        yield Notice(code="leaf-not-yet-valid", message="The certificate is not valid yet.")
-    if _self_issued(leaf):
-        yield Notice(code="leaf-self-signed", message="The certificate is self-signed.")
-    elif not chain:
-        text = "No issuer was sent; Front Door and others need the full chain."
-        yield Notice(code="leaf-without-issuer", message=text)
-    if leaf.not_valid_after_utc - now < SOON:
-        yield Notice(code="leaf-expires-soon", message="Fewer than 30 days are left.")
-    if any(one.not_valid_after_utc <= now for one in chain):
-        text = "A certificate of the chain has expired; clients will refuse the path."
-        yield Notice(code="chain-expired", message=text)
-
-
-def _supported(public: CertificatePublicKeyTypes | PublicKeyTypes) -> bool:
+def _supported(public: _PublicKey) -> bool:
     if isinstance(public, rsa.RSAPublicKey):
-        return public.key_size in RSA_BITS
+        return public.key_size in RSA_BITS and _affordable(public)
     return isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name in CURVES
 
 
-def _key_type(public: CertificatePublicKeyTypes | PublicKeyTypes) -> str:
+def _affordable(public: _PublicKey) -> bool:
+    """Whether a signature is verified in a millisecond, whatever numbers the caller chose."""
+    if isinstance(public, rsa.RSAPublicKey):
+        return public.key_size <= _WIDEST_ISSUER and public.public_numbers().e < 1 << 64
+    return _supported(public) or isinstance(public, ed25519.Ed25519PublicKey)
+
+
+def _key_type(public: _PublicKey) -> str:
     if isinstance(public, rsa.RSAPublicKey):
         return f"RSA {public.key_size}"
     if isinstance(public, ec.EllipticCurvePublicKey):
@@ -380,26 +368,17 @@ def _key_type(public: CertificatePublicKeyTypes | PublicKeyTypes) -> str:
     return type(public).__name__.removesuffix("PublicKey")
 
 
-def _may_issue(certificate: x509.Certificate) -> bool:
+def _may_issue(certificate: Certificate) -> bool:
     constraints = _extension(certificate, x509.BasicConstraints)
     return constraints is not None and constraints.ca
 
 
-def _self_issued(certificate: x509.Certificate) -> bool:
+def _self_issued(certificate: Certificate) -> bool:
     return certificate.subject == certificate.issuer
 
 
-def _dns_names(leaf: x509.Certificate) -> tuple[str, ...]:
-    names = _extension(leaf, x509.SubjectAlternativeName)
-    return tuple(names.get_values_for_type(x509.DNSName)) if names is not None else ()
-
-
-def _extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+def _extension(certificate: Certificate, kind: type[_Extension]) -> _Extension | None:
     try:
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-
-
-def _spki(public: CertificatePublicKeyTypes | PublicKeyTypes) -> bytes:
-    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
