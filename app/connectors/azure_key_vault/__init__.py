@@ -9,9 +9,12 @@ from datetime import datetime
 
 from app.connectors.azure_key_vault.config import AzureKeyVaultTarget, AzureOptions
 from app.connectors.azure_key_vault.connector import AzureKeyVault
+from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.vaults import Vaults
 
-__all__ = ["AzureKeyVaultTarget", "AzureOptions", "build"]
+__all__ = ["AzureKeyVaultTarget", "AzureOptions", "Patience", "build"]
+
+_USUAL = Patience()
 
 
 def build(
@@ -20,6 +23,8 @@ def build(
     environment: Mapping[str, str],
     counted: Callable[[str, str], None],
     now: Callable[[], datetime],
+    patience: Patience = _USUAL,
 ) -> AzureKeyVault:
     """The connector, with nothing opened yet."""
-    return AzureKeyVault(options, Vaults(options, environment, counted), now=now)
+    vaults = Vaults(options, environment, counted, patience)
+    return AzureKeyVault(options, vaults, patience=patience, now=now)

@@ -8,7 +8,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import orjson
 from cryptography import x509
@@ -44,7 +44,7 @@ class Secret:
     def __repr__(self) -> str:
         return "<Secret>"
 
-    def __reduce_ex__(self, protocol: object) -> str:
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Secret holds a private key and is never copied or pickled")
 
     @property

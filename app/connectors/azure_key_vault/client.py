@@ -7,7 +7,7 @@ is never repeated blindly.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeVar
 
 import aiohttp
@@ -30,8 +30,9 @@ _OK: Final = 200
 _NOT_FOUND: Final = 404
 _THROTTLED: Final = 429
 _TIMEOUT: Final = 408
+_GATEWAY_TIMEOUT: Final = 504
 _SERVER_ERROR: Final = 500
-_READ_AGAIN_S: Final = (0.2, 0.8, 2.0)
+_VAULT: Final = ".vault."  # in every vault's host name, and in no login service's
 _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
 _READ: Final = {"Accept": "application/json"}
 
@@ -43,7 +44,7 @@ class Unclear(Exception):
     """The import may have been applied: no answer came, or one that does not say.
 
     `trouble` is what it would be called if it turns out not to have been; `answered` whether
-    there was an answer at all.
+    the vault itself answered at all.
     """
 
     def __init__(self, trouble: TargetError, *, answered: bool) -> None:
@@ -58,11 +59,13 @@ class Vault:
     Args:
         client: the SDK's client for it.
         counted: told of every answer: operation, and HTTP status or `none`.
+        waits: seconds before a read without a useful answer is repeated, one for each time.
     """
 
-    def __init__(self, client: CertificateClient, counted: Counted) -> None:
+    def __init__(self, client: CertificateClient, counted: Counted, waits: Sequence[float]) -> None:
         self._client = client
         self._counted = counted
+        self._waits = waits
 
     async def latest(self, name: str) -> Version | None:
         """The current version with the name's policy, or `None`: only CertificateNotFound is none.
@@ -120,7 +123,8 @@ class Vault:
             except ValueError as error:
                 raise Unclear(errors.TargetUnavailable(), answered=True) from error
         if status >= _SERVER_ERROR or status == _TIMEOUT:
-            raise Unclear(_refused(response), answered=True)
+            timed_out = status in (_TIMEOUT, _GATEWAY_TIMEOUT)  # somebody else says: no answer
+            raise Unclear(_refused(response), answered=not timed_out)
         raise _refused(response)
 
     async def aclose(self) -> None:
@@ -137,7 +141,7 @@ class Vault:
 
     async def _read(self, operation: str, path: str) -> AsyncHttpResponse:
         """A GET, repeated a few times where that can help."""
-        for wait in (*_READ_AGAIN_S, None):
+        for wait in (*self._waits, None):
             try:
                 response = await self._send(operation, HttpRequest("GET", path, headers=_READ))
             except _Lost as lost:
@@ -153,7 +157,10 @@ class Vault:
 
     async def _send(self, operation: str, request: HttpRequest) -> AsyncHttpResponse:
         try:
-            sent: Awaitable[AsyncHttpResponse] = self._client.send_request(request, retry_total=0)
+            # the SDK would follow a redirect with the body, and in an import that is a key
+            sent: Awaitable[AsyncHttpResponse] = self._client.send_request(
+                request, retry_total=0, permit_redirects=False
+            )
             response = await sent
         except (AzureError, ValueError, aiohttp.ClientError, OSError) as error:
             self._counted(operation, "none")
@@ -174,17 +181,33 @@ class _Lost(Exception):
 def _lost(error: Exception) -> NoReturn:
     """Say what became of a call, by the SDK's error and the transport's below it."""
     below = error.__cause__ or getattr(error, "inner_exception", None)
-    if isinstance(error, ClientAuthenticationError):
-        raise _Lost(errors.TargetUnauthenticated(), sent=False) from error
-    if isinstance(error, ValueError):  # the SDK: the challenge names another resource
-        raise _Lost(errors.TargetUnauthenticated(), sent=False) from error
+    if _no_token(error):
+        raise _Lost(_login_trouble(error), sent=False) from error
     if isinstance(error, HttpResponseError):  # an answer that cannot be read
         raise _Lost(errors.TargetUnavailable(), sent=True) from error
-    if isinstance(below, aiohttp.ClientConnectorDNSError):
+    if isinstance(below, aiohttp.ClientConnectorDNSError) and _VAULT in str(below.host):
         raise _Lost(errors.TargetNotFound(), sent=False) from error
     never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
     sent = not (isinstance(error, ServiceRequestError) and isinstance(below, never))
     raise _Lost(errors.TargetUnreachable(), sent=sent) from error
+
+
+def _no_token(error: Exception) -> bool:
+    """Whether there was no token, so that nothing was sent to the vault but a bare question.
+
+    A `ValueError` is the SDK's for a challenge that names another resource, an `OSError` with a
+    file name is that of a token file.
+    """
+    unreadable = isinstance(error, OSError) and error.filename is not None
+    return unreadable or isinstance(error, ClientAuthenticationError | ValueError)
+
+
+def _login_trouble(error: Exception) -> TargetError:
+    """What it means that there is no token; a login service that fails may work later."""
+    status = getattr(error, "status_code", None) or 0
+    if status == _THROTTLED or status >= _SERVER_ERROR:
+        return errors.TargetUnavailable("The login service is failing. Send again later.")
+    return errors.TargetUnauthenticated()
 
 
 def _parsed(response: AsyncHttpResponse, parse: Callable[[bytes], _Parsed]) -> _Parsed:

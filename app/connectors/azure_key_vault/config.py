@@ -19,7 +19,7 @@ _LONGEST: Final = 256
 _VAULT: Final = re.compile(
     r"https://(?P<name>[a-z](?:-?[a-z0-9]){1,23})"
     r"\.vault\.(?P<cloud>azure\.net|usgovcloudapi\.net|azure\.cn)/?",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,  # or the Kelvin sign would be a letter k
 )
 _NAME_LENGTHS: Final = range(3, 25)
 _SHARED_PATHS: Final = {"contacts", "issuers", "restore"}  # siblings of names in Key Vault's paths

@@ -4,9 +4,10 @@ Key Vault cannot restore a version: a rollback imports the previous one again, a
 """
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,6 +19,7 @@ from app.connectors.azure_key_vault.client import Vault
 from app.connectors.azure_key_vault.config import AzureKeyVaultTarget, AzureOptions
 from app.connectors.azure_key_vault.current import Whose, settle
 from app.connectors.azure_key_vault.looking import Looking
+from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.result import result
 from app.connectors.azure_key_vault.sending import send
 from app.connectors.azure_key_vault.vaults import Vaults
@@ -31,7 +33,7 @@ _PFX_NEAR: Final = 15 * 1024  # bytes of DER below which no PFX comes near that
 _LONGEST_TAG: Final = 256
 _OURS: Final = frozenset({Whose.OURS})
 _RESTORED: Final = frozenset({Whose.RESTORED})
-_ALL: Final = frozenset(Whose)
+_ACTED: Final = frozenset(Whose) - {Whose.BEFORE, Whose.GONE}
 
 
 class AzureKeyVault:
@@ -40,6 +42,7 @@ class AzureKeyVault:
     Args:
         options: the operator's settings.
         vaults: the clients.
+        patience: how long to wait before looking or sending again.
         now: the clock.
     """
 
@@ -47,10 +50,16 @@ class AzureKeyVault:
     plans = tuple(Plan)
 
     def __init__(
-        self, options: AzureOptions, vaults: Vaults, *, now: Callable[[], datetime]
+        self,
+        options: AzureOptions,
+        vaults: Vaults,
+        *,
+        patience: Patience,
+        now: Callable[[], datetime],
     ) -> None:
         self._options = options
         self._vaults = vaults
+        self._patience = patience
         self._now = now
         self._looking = Looking(read_secrets=options.reads_secrets, now=now)
 
@@ -81,15 +90,9 @@ class AzureKeyVault:
     async def import_certificate(self, deployment: Deployment, held: Held) -> str:
         """Import once, and say under which version."""
         vault, name = self._reach(deployment)
-
-        async def landed() -> str | None:
-            found, latest = await settle(vault, name, deployment, until=_OURS)
-            if found is Whose.STRANGERS:
-                raise errors.Superseded
-            return latest.id if found is Whose.OURS and latest is not None else None
-
+        landed = partial(_landed, vault, name, deployment, _OURS)
         looked, held.looked = held.looked, False
-        version = None if looked else await landed()
+        version = None if looked else await landed(self._patience.stale)
         if version is not None:
             return version
         if held.bundle is None:
@@ -97,14 +100,18 @@ class AzureKeyVault:
         value = base64.b64encode(held.bundle.pfx()).decode()
         wanted = tags.for_import(deployment)
         body = previous.request(value, PFX, held.bundle.leaf, wanted, enabled=True)
-        return await send(vault, name, body, landed)
+        return await send(vault, name, body, landed, self._patience)
 
     async def verify(self, deployment: Deployment) -> Proof:
         """Read back: one version-less read that shows our version proves it and its currency."""
         vault, name = self._reach(deployment)
-        found, latest = await settle(vault, name, deployment, until=_OURS)
+        found, latest = await settle(
+            vault, name, deployment, until=_OURS, waits=self._patience.stale
+        )
         if found is Whose.STRANGERS:
             raise errors.Superseded
+        if found is Whose.GONE:
+            raise errors.VerificationFailed("The certificate was deleted from the vault meanwhile.")
         if found is not Whose.OURS or latest is None:
             text = "The vault took the import but keeps serving what was there before."
             raise errors.VerificationFailed(text)
@@ -118,8 +125,9 @@ class AzureKeyVault:
     async def roll_back(self, deployment: Deployment, held: Held) -> str | None:
         """Put the snapshot back as a new version, and read it back."""
         vault, name = self._reach(deployment)
-        until = _ALL - {Whose.BEFORE}
-        found, latest = await settle(vault, name, deployment, until=until)
+        found, latest = await settle(
+            vault, name, deployment, until=_ACTED, waits=self._patience.stale
+        )
         snapshot, rollback = deployment.snapshot, deployment.rollback
         if found is Whose.STRANGERS:
             raise errors.Superseded
@@ -132,15 +140,10 @@ class AzureKeyVault:
         await self._read_again(deployment, snapshot, rollback, held)
         again = tags.for_rollback(deployment, snapshot.tags, failed)
         body = previous.body(snapshot, rollback, held, again)
-
-        async def landed() -> str | None:
-            found, latest = await settle(vault, name, deployment, until=_RESTORED)
-            if found is Whose.STRANGERS:
-                raise errors.Superseded
-            return latest.id if found is Whose.RESTORED and latest is not None else None
-
-        made = await send(vault, name, body, landed)
-        return await self._restored(deployment, snapshot, made)
+        seen = replace(deployment, version_id=failed)  # which the version put back will name
+        landed = partial(_landed, vault, name, seen, _RESTORED)
+        made = await send(vault, name, body, landed, self._patience)
+        return await self._restored(seen, snapshot, made)
 
     async def conflict(self, target: Target) -> DeployError | None:
         """A soft-deleted certificate that holds the name."""
@@ -169,10 +172,13 @@ class AzureKeyVault:
     async def _restored(self, deployment: Deployment, snapshot: Snapshot, made: str) -> str:
         """Read back that version *made* is current and is the previous certificate again."""
         vault, name = self._reach(deployment)
-        seen = replace(deployment, version_id=deployment.version_id or made)
-        found, latest = await settle(vault, name, seen, until=_RESTORED)
-        if latest is None or (found is Whose.STRANGERS and latest.id != made):
+        found, latest = await settle(
+            vault, name, deployment, until=_RESTORED, waits=self._patience.stale
+        )
+        if found is Whose.STRANGERS and latest is not None and latest.id != made:
             raise errors.Superseded
+        if latest is None:
+            raise errors.VerificationFailed("The certificate was deleted from the vault meanwhile.")
         if (latest.thumbprint, latest.enabled) != (snapshot.thumbprint, snapshot.enabled):
             raise errors.VerificationFailed("What is served after the rollback is something else.")
         return latest.id
@@ -210,6 +216,20 @@ _ID_TOO_LONG: Final = Fault(
     code="certificate-id-too-long",
     message="It becomes a tag, and Key Vault keeps 256 characters of one.",
 )
+
+
+async def _landed(
+    vault: Vault,
+    name: str,
+    deployment: Deployment,
+    until: frozenset[Whose],
+    waits: Sequence[float],
+) -> str | None:
+    """Which version is current, if it is one of *until*; a stranger's is left alone."""
+    found, latest = await settle(vault, name, deployment, until=until, waits=waits)
+    if found is Whose.STRANGERS:
+        raise errors.Superseded
+    return latest.id if found in until and latest is not None else None
 
 
 def _config(target: Target) -> AzureKeyVaultTarget:

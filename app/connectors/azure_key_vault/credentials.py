@@ -20,6 +20,7 @@ from app.errors import TargetUnauthenticated
 
 _TENANT, _CLIENT, _SECRET = "AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"
 _TOKEN_FILE = "AZURE_FEDERATED_TOKEN_FILE"  # noqa: S105 - the name of a variable
+_UNUSABLE = "An AZURE_ variable in this service's environment has a value that cannot be used."
 
 
 class Credentials:
@@ -43,7 +44,10 @@ class Credentials:
         """
         made = self._made.get((mode, authority))
         if made is None:
-            made = self._made[mode, authority] = self._make(mode, authority)
+            try:
+                made = self._made[mode, authority] = self._make(mode, authority)
+            except ValueError as error:  # the SDK does not take a variable's value
+                raise TargetUnauthenticated(_UNUSABLE) from error
         found: AsyncTokenCredential = made
         return found
 

@@ -7,16 +7,11 @@ whole seconds. What is ours is told by the id that our import returned, or by ou
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
 
 from app.connectors.azure_key_vault import tags
 from app.connectors.azure_key_vault.answers import Version
 from app.connectors.azure_key_vault.client import Vault
 from app.deployment.model import Deployment
-
-# No formal promise of read-after-write was found in Azure's documents, so a read that still shows
-# what was there before is looked at again, these seconds apart.
-STALE_S: Final = (0.25, 0.5, 1.0, 2.0)
 
 
 class Whose(StrEnum):
@@ -26,13 +21,14 @@ class Whose(StrEnum):
     RESTORED = "restored"
     BEFORE = "before"
     STRANGERS = "strangers"
+    GONE = "gone"
 
 
 def whose(latest: Version | None, deployment: Deployment) -> Whose:
-    """Whose version *latest* is; nothing there is as before where nothing was."""
+    """Whose version *latest* is; nothing there is as before where nothing was, else deleted."""
     snapshot = deployment.snapshot
     if latest is None:
-        return Whose.BEFORE if snapshot is None else Whose.STRANGERS
+        return Whose.BEFORE if snapshot is None else Whose.GONE
     if _restores(latest, deployment):
         return Whose.RESTORED
     if latest.id == deployment.version_id or latest.tags.get(tags.DEPLOYMENT_ID) == deployment.id:
@@ -48,7 +44,7 @@ async def settle(
     deployment: Deployment,
     *,
     until: frozenset[Whose],
-    waits: Sequence[float] = STALE_S,
+    waits: Sequence[float],
 ) -> tuple[Whose, Version | None]:
     """Look until the current version is a stranger's or one of *until*, or *waits* are over."""
     for wait in (*waits, None):

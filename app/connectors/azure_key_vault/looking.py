@@ -7,6 +7,7 @@ deployment before anything changes.
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -87,26 +88,28 @@ class Looking:
                 secret = both.create_task(self._secret(vault, config))
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
-        latest, (found, why) = certificate.result(), secret.result()
-        if latest is not None and found is not None and found.version_id != latest.id:
-            found, why = await self._secret(vault, config, latest.id)  # a write came in between
-        return latest, found, why
+        latest, found = certificate.result(), secret.result()
+        if latest is not None and found.of_another(latest):
+            found = await self._secret(vault, config, latest.id)
+        return latest, found.secret, found.why
 
     async def _secret(
         self, vault: Vault, config: AzureKeyVaultTarget, version: str = ""
-    ) -> tuple[Secret | None, str | None]:
+    ) -> "_Found":
         try:
             secret = await vault.secret(config.certificate_name, version)
         except (TargetForbiddenFirewall, TargetForbiddenConnection):
             raise  # these shut out the whole vault, not the secret
         except TargetForbidden as refused:
             if refused.answer is not None and refused.answer.inner_code == "SecretDisabled":
-                return None, previous.DISABLED
+                return _Found(why=previous.DISABLED)
             self._refused[config.vault_url, config.credential_mode] = self._now()
-            return None, previous.NO_PERMISSION
-        if secret is None or not secret.holds_key:
-            return None, previous.NOT_EXPORTABLE
-        return secret, None
+            return _Found(why=previous.NO_PERMISSION)
+        if secret is None:
+            return _Found(why=previous.NOT_EXPORTABLE)
+        if not secret.holds_key:
+            return _Found(why=previous.NOT_EXPORTABLE, version_id=secret.version_id)
+        return _Found(secret=secret, version_id=secret.version_id)
 
     def _why_not_ask(self, config: AzureKeyVaultTarget) -> str | None:
         if not self._read_secrets:
@@ -120,6 +123,23 @@ class Looking:
         """What our identity may do, as far as reading tells; whether it may import, does not."""
         told = {previous.NO_PERMISSION: "denied", previous.NOT_ASKED: "unknown"}
         return {_READ: "granted", _SECRET: told.get(why or "", "granted"), _IMPORT: "unknown"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """The secret, or why there is none; and of which version that was said, where it is known."""
+
+    secret: Secret | None = None
+    why: str | None = None
+    version_id: str | None = None
+
+    def of_another(self, latest: Version) -> bool:
+        """Whether this is not of the version *latest*: a write came in between the two reads."""
+        if self.why == previous.NO_PERMISSION:
+            return False
+        if self.why == previous.DISABLED:
+            return latest.enabled
+        return self.version_id != latest.id
 
 
 def _snapshot(latest: Version) -> Snapshot:

@@ -5,7 +5,7 @@ must come from its secret, from the caller, or be the new key as well.
 """
 
 import base64
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -49,6 +49,9 @@ class Previous:
 
     def __repr__(self) -> str:
         return "<Previous>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Previous holds a private key and is never copied or pickled")
 
 
 def plan(current: Version, held: Held, why_no_secret: str | None, *, expired: bool) -> Rollback:

@@ -6,7 +6,6 @@ Import replaces tags, so all are sent each time; none is carried over by Key Vau
 from collections.abc import Mapping
 from typing import Final
 
-from app.connectors.azure_key_vault.config import RESERVED
 from app.deployment.model import Deployment
 
 MANAGED_BY: Final = "certctl-managed-by"
@@ -28,14 +27,16 @@ def for_import(deployment: Deployment) -> dict[str, str]:
 def for_rollback(deployment: Deployment, before: Mapping[str, str], failed: str) -> dict[str, str]:
     """The tags of the version that puts the previous one back: its own, and what happened.
 
+    A version that nobody managed before gets the id of the certificate as well.
     The id of the deployment gives way where Key Vault's limit of 15 would be passed, because
     `certctl-rollback-of` leads to the failed version, which bears it.
     """
-    tags = {**before, MANAGED_BY: US, DEPLOYMENT_ID: deployment.id, ROLLBACK_OF: failed}
-    if len(tags) > _MOST:
-        del tags[DEPLOYMENT_ID]
-    while len(tags) > _MOST:
-        del tags[next(key for key in reversed(tags) if not key.startswith(RESERVED))]
+    given = {CERTIFICATE_ID: deployment.certificate_id} if deployment.certificate_id else {}
+    ours = {MANAGED_BY: US, DEPLOYMENT_ID: deployment.id, ROLLBACK_OF: failed}
+    tags = {**given, **before, **ours}
+    spare = [DEPLOYMENT_ID, *(key for key in reversed([*before]) if key not in {*ours, *given})]
+    for key in spare[: max(0, len(tags) - _MOST)]:
+        del tags[key]
     return tags
 
 

@@ -23,6 +23,7 @@ from app.connectors.azure_key_vault.config import (
     CredentialMode,
 )
 from app.connectors.azure_key_vault.credentials import Credentials
+from app.connectors.azure_key_vault.patience import Patience
 
 
 class Vaults:
@@ -32,12 +33,18 @@ class Vaults:
         options: the operator's settings.
         environment: the process environment, read once at start.
         counted: told of every answer of Key Vault.
+        patience: how long to wait before asking again.
     """
 
     def __init__(
-        self, options: AzureOptions, environment: Mapping[str, str], counted: Counted
+        self,
+        options: AzureOptions,
+        environment: Mapping[str, str],
+        counted: Counted,
+        patience: Patience,
     ) -> None:
         self._options = options
+        self._patience = patience
         self._environment = environment
         self._counted = counted
         self._open: _Open | None = None
@@ -66,12 +73,12 @@ class Vaults:
 
     def _make(self, target: AzureKeyVaultTarget) -> Vault:
         if self._open is None:
-            self._open = _Open(self._options, self._environment)
+            self._open = _Open(self._options, self._environment, self._patience)
         credential = self._open.credentials.get(target.credential_mode, target.authority)
         client = CertificateClient(
             target.vault_url, credential, transport=self._open.transport(), logging_enable=False
         )
-        return Vault(client, self._counted)
+        return Vault(client, self._counted, self._patience.read)
 
     def _forget_oldest(self) -> None:
         if len(self._vaults) > self._options.most_vaults:
@@ -84,7 +91,9 @@ class Vaults:
 class _Open:
     """What the clients share: a session, its connections, and the credentials."""
 
-    def __init__(self, options: AzureOptions, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, options: AzureOptions, environment: Mapping[str, str], patience: Patience
+    ) -> None:
         self._options = options
         connector = aiohttp.TCPConnector(
             limit=0,  # the worker pool is the bound
@@ -98,7 +107,9 @@ class _Open:
             trust_env=options.connect_to is None,
             auto_decompress=False,
         )
-        self.credentials = Credentials(environment, transport=self.transport())
+        self.credentials = Credentials(
+            environment, transport=self.transport(), retry_backoff_factor=patience.login
+        )
 
     def transport(self) -> AioHttpTransport:
         """A transport over the shared session, which closing a client leaves open."""
@@ -117,7 +128,8 @@ class _Open:
 class _Elsewhere(AbstractResolver):
     """Resolves every name to one address, as curl's `--connect-to` does.
 
-    Names, TLS verification and the SDK's challenge check stay as they are.
+    Names, TLS verification and the SDK's challenge check stay as they are. This machine's own
+    name stays too: App Service and Container Apps give out identities there, over plain HTTP.
     """
 
     def __init__(self, address: str) -> None:
@@ -125,7 +137,9 @@ class _Elsewhere(AbstractResolver):
         self._port = int(port)
         self._names = ThreadedResolver()
 
-    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:  # noqa: ANN401, ARG002 - the base class's signature
+    async def resolve(self, host: str, port: int = 0, family: Any = 0) -> list[ResolveResult]:  # noqa: ANN401 - the base class's signature
+        if host == "localhost":
+            return await self._names.resolve(host, port, family=family)
         found = await self._names.resolve(self._host, self._port, family=family)
         return [{**one, "hostname": host} for one in found]
 

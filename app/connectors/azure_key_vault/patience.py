@@ -1,0 +1,28 @@
+"""How long the connector waits before it looks, reads or sends again.
+
+Handed in when the connector is built; tests hand in zeros.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """Seconds, one for each time more.
+
+    Args:
+        read: before a read without a useful answer is repeated.
+        stale: before a look that shows what was there before is repeated. No formal promise of
+            read-after-write was found in Azure's documents.
+        unclear: after an import without a clear answer, before the look that decides on sending
+            it again: it may still be on its way.
+        throttled: before a throttled import is sent again; Azure's advice, a 429 brings no
+            Retry-After.
+        login: the unit of the SDK's growing waits for the login service.
+    """
+
+    read: tuple[float, ...] = (0.2, 0.8, 2.0)
+    stale: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
+    unclear: tuple[float, ...] = (1.0, 2.0)
+    throttled: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
+    login: float = 0.8
