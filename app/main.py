@@ -122,7 +122,8 @@ async def create_app(
         ValueError: the access file cannot be used.
         StoreUnavailable: the store cannot be opened.
     """
-    metrics = Metrics(version=__version__, build=settings.build)
+    kinds = connectors.REGISTRY
+    metrics = Metrics(version=__version__, build=settings.build, kinds=kinds)
     access = _access(settings)
     surroundings = environment_of_process() if environment is None else environment
     async with AsyncExitStack() as stack:
@@ -141,7 +142,7 @@ async def create_app(
             store=store,
             queue=worker,
             connectors=made,
-            kinds=connectors.REGISTRY,
+            kinds=kinds,
             access=access,
             metrics=metrics,
             now=now,

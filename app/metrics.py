@@ -4,6 +4,7 @@ Names and labels are certctl's, as its dashboards have them; ours stand beside t
 holds a vault, a name, or anything else that a caller chooses.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -15,9 +16,16 @@ _THROTTLED = "429"
 
 
 class Metrics:
-    """The metrics of one process, in a registry of their own."""
+    """The metrics of one process, in a registry of their own.
 
-    def __init__(self, *, version: str, build: str) -> None:
+    Args:
+        version: of this service.
+        build: its commit.
+        kinds: the target types, whose counters are there from the start, at zero, so that the
+            first increment is seen as one.
+    """
+
+    def __init__(self, *, version: str, build: str, kinds: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
         kind = ["target_type"]
         self._attempts = self._counter("deploy_attempts", "Ended deployments.", [*kind, "result"])
@@ -32,7 +40,7 @@ class Metrics:
         self._impossible = self._counter(
             "deploy_rollback_impossible", "Snapshots without a way back.", [*kind, "reason"]
         )
-        self._superseded = self._counter("deploy_superseded", "Left to another writer.", kind)
+        self._superseded = self._counter("deploy_superseded", "Left to another writer.", [])
         self._duration = Histogram(
             "certctl_deploy_duration_seconds",
             "Seconds in a step; `total` from start to end.",
@@ -60,6 +68,8 @@ class Metrics:
             "certctl_build_info", "Always 1.", ["version", "build"], registry=self.registry
         )
         info.labels(version, build).set(1)
+        for one in kinds:
+            self._begin(one)
 
     def observe(self, before: Deployment, after: Deployment, *, seconds: float) -> None:
         """Feed the metrics from one move, which took *seconds*."""
@@ -99,6 +109,15 @@ class Metrics:
         """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
+    def _begin(self, kind: str) -> None:
+        for counter in (self._refused, self._unverified, self._skips, self._throttled):
+            counter.labels(kind)
+        for result in ("success", "failure"):
+            self._attempts.labels(kind, result)
+        for outcome in Outcome:
+            self._rollbacks.labels(kind, outcome.value)
+        self._in_flight.labels(kind)
+
     def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
         return Counter(f"certctl_{name}_total", text, labels, registry=self.registry)
 
@@ -115,10 +134,9 @@ class Metrics:
         if state is State.UNCHANGED:
             self._skips.labels(kind).inc()
         if state is State.SUPERSEDED:
-            self._superseded.labels(kind).inc()
+            self._superseded.inc()
         if rollback is not None and rollback.outcome is not None:
-            restored = rollback.outcome is Outcome.RESTORED
-            self._rollbacks.labels(kind, "restored" if restored else "also_failed").inc()
+            self._rollbacks.labels(kind, rollback.outcome.value).inc()
         if deployment.started_at and deployment.finished_at:
             total = (deployment.finished_at - deployment.started_at).total_seconds()
             self._duration.labels(kind, "total").observe(total)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from app import errors, metrics
-from app.api.problems import STATUS
+from app.api import problems
 from app.connectors import REGISTRY
 from app.deployment.model import EXITS, NEXT
 from app.settings import PREFIX, Settings
@@ -67,9 +67,8 @@ def metric_rows() -> Iterator[str]:
 
 def error_rows() -> Iterator[str]:
     for kind in sorted(errors.every(), key=lambda kind: kind.code):
-        status = next((STATUS[base] for base in kind.__mro__ if base in STATUS), None)
         kept = issubclass(kind, errors.DeployError)
-        where = "on the record" if kept else str(status)
+        where = "on the record" if kept else str(problems.status(kind).value)
         again = "yes" if kind.retryable else "no"
         yield f"| `{kind.code}` | {where} | {again} | {errors.advice(kind)} |"
 

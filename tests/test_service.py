@@ -15,6 +15,7 @@ from app.emulator import Delay, Emulator, Fault, StoreAnother
 from tests.certificates import Authority, Issued, ec_key, key_pem, rsa_key
 from tests.processes import Home, Process
 
+SecretKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 DEPLOY = "/api/v1/connectors/AzureKeyVault/deploy"
 
 
@@ -65,7 +66,7 @@ def test_a_certificate_is_deployed_over_http_and_the_vault_serves_it(
 
 
 def test_no_key_is_found_in_any_file_or_log_whatever_happens(home: Home, ca: Authority) -> None:
-    keys = [rsa_key(2048), ec_key(), ec_key()]
+    keys: list[SecretKey] = [rsa_key(2048), ec_key(), ec_key()]
     with home.service(LOG__LEVEL="debug") as (process, http):
         for key in keys:
             issued = ca.issue(key=key)
@@ -85,7 +86,7 @@ def test_no_key_is_found_in_any_file_or_log_whatever_happens(home: Home, ca: Aut
     assert not [trace for key in keys for trace in traces(key) if trace in haystack]
 
 
-def traces(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> Iterator[bytes]:
+def traces(key: SecretKey) -> Iterator[bytes]:
     """What a leaked key would leave: its secret numbers in every usual writing."""
     for line in key_pem(key).splitlines()[2:-2]:
         yield line.encode()[4:-4]
@@ -98,7 +99,7 @@ def traces(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> Iterator[byte
             yield base64.b64encode(raw[shift:])[4:-8]
 
 
-def secret_numbers(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> tuple[int, ...]:
+def secret_numbers(key: SecretKey) -> tuple[int, ...]:
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return (key.private_numbers().private_value,)
     numbers = key.private_numbers()

@@ -100,7 +100,8 @@ class Play:
     def metrics(self) -> None:
         """The metrics that moved."""
         lines = self._http.get("/metrics").text.splitlines()
-        moved = [line for line in lines if line.startswith("certctl_deploy") and "_total{" in line]
+        counters = [line for line in lines if line.startswith("certctl_") and "_total{" in line]
+        moved = [line for line in counters if not line.endswith(" 0.0")]
         self._console.print("\n[italic]The metrics that moved[/]")
         for line in moved:
             self._console.print(f"  {escape(line)}", soft_wrap=True)
