@@ -3,16 +3,16 @@
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
 
 from app import errors
-from app.api import answers, examples, lists, wire
-from app.api.callers import Caller
+from app.api import answers, lists, wire
+from app.api.callers import Called
 from app.api.document import answered, refusals
 from app.api.lists import EventListing
 from app.api.preferences import accepts
-from app.api.rooms import Here, Rooms
+from app.api.rooms import Rooms
 from app.audit import Event
 from app.store import Page
 
@@ -22,7 +22,7 @@ _LINES: Final = "application/x-ndjson"
 def router() -> APIRouter:
     """The routes."""
     routes = APIRouter(prefix="/api/v1/audit", tags=["audit"])
-    listed = answered(examples.EVENTS, text="One page; as NDJSON everything that is wanted.")
+    listed = answered("Events", text="One page; as NDJSON everything that is wanted.")
     listed["content"][_LINES] = {"schema": {"type": "string"}, "example": '{"id":"evt-0195"}\n'}
     routes.add_api_route(
         "/events",
@@ -38,15 +38,10 @@ def router() -> APIRouter:
     return routes
 
 
-async def _list(
-    request: Request,
-    rooms: Here,
-    caller: Caller,  # noqa: ARG001 - it must be known
-    listing: Annotated[EventListing, Query()],
-) -> Response:
-    page = await _page(rooms, listing, listing.cursor)
-    if accepts(request, _LINES):
-        return StreamingResponse(_lines(rooms, listing, page), media_type=_LINES)
+async def _list(call: Called, listing: Annotated[EventListing, Query()]) -> Response:
+    page = await _page(call.rooms, listing, listing.cursor)
+    if accepts(call.request, _LINES):
+        return StreamingResponse(_lines(call.rooms, listing, page), media_type=_LINES)
     return wire.response(
         answers.EventPage(
             data=tuple(map(wire.event, page.data)),

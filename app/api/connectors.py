@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from app import errors
-from app.api import answers, examples, wire
-from app.api.callers import Caller
+from app.api import answers, wire
+from app.api.callers import Called
 from app.api.document import answered, body, example_of, refusals
 from app.api.operations import Operations
-from app.api.rooms import Here, Kind, Rooms
+from app.api.rooms import Kind, Rooms
 from app.api.schemas import ConfigRequest, DeployRequest, ValidateDeploymentRequest, of
 
 _TAG: Final = "connectors"
@@ -62,6 +62,8 @@ def models(kinds: Mapping[str, Kind]) -> list[type[BaseModel]]:
 def router(kinds: Mapping[str, Kind]) -> APIRouter:
     """The routes of *kinds*; the literal ones first, so that only unknown types are unknown."""
     routes = APIRouter(prefix="/api/v1/connectors", tags=[_TAG])
+    for kind in kinds.values():
+        _add(routes, kind)
     routes.add_api_route(
         "",
         _list,
@@ -70,10 +72,8 @@ def router(kinds: Mapping[str, Kind]) -> APIRouter:
         summary="The kinds of targets",
         description="The registry: type, title, capabilities, JSON Schema of the configuration.",
         response_model=answers.Connectors,
-        responses={200: answered(examples.CONNECTORS, text="The registry.")},
+        responses={200: answered("Connectors", text="The registry.")},
     )
-    for kind in kinds.values():
-        _add(routes, kind)
     routes.add_api_route(
         "/{type}",
         _one,
@@ -83,7 +83,7 @@ def router(kinds: Mapping[str, Kind]) -> APIRouter:
         description="Type, title, capabilities, JSON Schema of the configuration.",
         response_model=answers.Connector,
         responses={
-            200: answered(examples.CONNECTOR, text="The kind of target."),
+            200: answered("Connector", text="The kind of target."),
             **refusals(errors.UnknownConnector, errors.InvalidRequest),
         },
     )
@@ -95,8 +95,9 @@ def router(kinds: Mapping[str, Kind]) -> APIRouter:
 
 
 def _add(routes: APIRouter, kind: Kind) -> None:
-    """The five operations of a kind."""
+    """The five operations of a kind; deploy first, for it is asked most."""
     operations = Operations(kind=kind)
+    _add_deploying(routes, kind, operations)
     config = {"target_config": example_of(kind.config)}
     routes.add_api_route(
         f"/{kind.type}/validate-config",
@@ -107,7 +108,7 @@ def _add(routes: APIRouter, kind: Kind) -> None:
         description="Checks the configuration, all faults at once; touches nothing.",
         response_model=answers.ValidConfig,
         responses={
-            200: answered(examples.VALID_CONFIG, text="It is right; normalised."),
+            200: answered("ValidConfig", text="It is right; normalised."),
             **refusals(*_BODY),
         },
         openapi_extra=body(of(ConfigRequest, kind.config), config),
@@ -121,7 +122,7 @@ def _add(routes: APIRouter, kind: Kind) -> None:
         description="Compares serial, thumbprint, or both with what the target serves now.",
         response_model=answers.DeploymentValidation,
         responses={
-            200: answered(examples.VALIDATION, text="What was found; see `valid`."),
+            200: answered("Validation", text="What was found; see `valid`."),
             **refusals(*_BODY, *_TARGET),
         },
         openapi_extra=body(
@@ -141,7 +142,6 @@ def _add(routes: APIRouter, kind: Kind) -> None:
         response_class=Response,
         responses=refusals(errors.ValidateOnlyNotSupported),
     )
-    _add_deploying(routes, kind, operations)
 
 
 def _add_deploying(routes: APIRouter, kind: Kind, operations: Operations) -> None:
@@ -161,10 +161,10 @@ def _add_deploying(routes: APIRouter, kind: Kind, operations: Operations) -> Non
         response_model=answers.Deployment,
         responses={
             200: {
-                **answered(examples.DEPLOYMENT, *_DEPLOYED, text="It has ended; see `state`."),
+                **answered("Deployment", *_DEPLOYED, text="It has ended; see `state`."),
                 "model": answers.Deployment,
             },
-            202: answered(examples.ACCEPTED, *_DEPLOYED, text="Accepted and recorded."),
+            202: answered("Accepted", *_DEPLOYED, text="Accepted and recorded."),
             **refusals(*_BODY, errors.IdempotencyKeyReused, errors.QueueFull, errors.Draining),
         },
         openapi_extra=asked,
@@ -177,24 +177,25 @@ def _add_deploying(routes: APIRouter, kind: Kind, operations: Operations) -> Non
         summary=f"What a deploy would do ({kind.title})",
         description=_PLAN,
         response_model=answers.PlanAnswer,
-        responses={200: answered(examples.PLAN, text="The plan."), **refusals(*_BODY)},
+        responses={200: answered("Plan", text="The plan."), **refusals(*_BODY)},
         openapi_extra=asked,
     )
 
 
-async def _list(rooms: Here, caller: Caller) -> Response:  # noqa: ARG001 - it must be known
+async def _list(call: Called) -> Response:
+    rooms = call.rooms
     return wire.response(
         answers.Connectors(data=tuple(_described(rooms, kind) for kind in rooms.kinds.values()))
     )
 
 
-async def _one(type: str, rooms: Here, caller: Caller) -> Response:  # noqa: A002, ARG001 - the path's name; it must be known
-    if type not in rooms.kinds:
+async def _one(type: str, call: Called) -> Response:  # noqa: A002 - the path's name
+    if type not in call.rooms.kinds:
         raise errors.UnknownConnector
-    return wire.response(_described(rooms, rooms.kinds[type]))
+    return wire.response(_described(call.rooms, call.rooms.kinds[type]))
 
 
-async def _unknown(caller: Caller) -> Response:  # noqa: ARG001 - it must be known
+async def _unknown(call: Called) -> Response:  # noqa: ARG001 - it must be known
     raise errors.UnknownConnector
 
 

@@ -4,16 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi import APIRouter, Header, Path, Query
 from starlette.responses import Response, StreamingResponse
 
 from app import errors
-from app.api import answers, examples, wire
-from app.api.callers import Caller
+from app.api import answers, wire
+from app.api.callers import Called
 from app.api.document import answered, refusals
 from app.api.lists import DeploymentListing
-from app.api.preferences import Wait, accepts
-from app.api.rooms import Here
+from app.api.preferences import Prefer, accepts, wait_s
 from app.store import Step
 
 KEEP_ALIVE_S: Final = 15.0
@@ -50,7 +49,7 @@ def router() -> APIRouter:
         description="Filtered and paged; unknown parameters are refused.",
         response_model=answers.DeploymentPage,
         responses={
-            200: answered(examples.DEPLOYMENTS, text="One page."),
+            200: answered("Deployments", text="One page."),
             **refusals(errors.InvalidRequest),
         },
     )
@@ -63,11 +62,11 @@ def router() -> APIRouter:
         description="Its newest state; with `Prefer: wait=N` the state in which it ended.",
         response_model=answers.Deployment,
         responses={
-            200: answered(examples.DEPLOYMENT, "Preference-Applied", text="The deployment."),
+            200: answered("Deployment", "Preference-Applied", text="The deployment."),
             **unknown,
         },
     )
-    stepped = answered(examples.STEPS, text="The steps so far, or a stream of them.")
+    stepped = answered("Steps", text="The steps so far, or a stream of them.")
     stepped["content"][_STREAM] = {"schema": {"type": "string"}, "example": _EXAMPLE}
     routes.add_api_route(
         "/{id}/events",
@@ -88,7 +87,7 @@ def router() -> APIRouter:
         description="Only while it is queued; its key is dropped and nothing was changed.",
         response_model=answers.Deployment,
         responses={
-            200: answered(examples.CANCELLED, text="Cancelled."),
+            200: answered("Cancelled", text="Cancelled."),
             **unknown,
             **refusals(errors.NotCancellable),
         },
@@ -96,12 +95,8 @@ def router() -> APIRouter:
     return routes
 
 
-async def _list(
-    rooms: Here,
-    caller: Caller,  # noqa: ARG001 - it must be known
-    listing: Annotated[DeploymentListing, Query()],
-) -> Response:
-    page = await rooms.store.deployments(
+async def _list(call: Called, listing: Annotated[DeploymentListing, Query()]) -> Response:
+    page = await call.rooms.store.deployments(
         listing.wanted(), page_size=listing.page_size, cursor=listing.cursor
     )
     return wire.response(
@@ -113,32 +108,27 @@ async def _list(
     )
 
 
-async def _one(id: Id, rooms: Here, caller: Caller, wait: Wait) -> Response:  # noqa: A002, ARG001 - the path's name; it must be known
+async def _one(id: Id, call: Called, prefer: Prefer = None) -> Response:  # noqa: A002, ARG001 - the path's name; for the document
+    wait = wait_s(call.request)
     if wait is None:
-        return wire.response(wire.deployment(await rooms.store.get(id)))
-    settled = await rooms.store.settled(id, within=wait)
+        return wire.response(wire.deployment(await call.rooms.store.get(id)))
+    settled = await call.rooms.store.settled(id, within=wait)
     applied = {"Preference-Applied": f"wait={wait}"}
     return wire.response(wire.deployment(settled), headers=applied)
 
 
-async def _cancel(id: Id, rooms: Here, caller: Caller) -> Response:  # noqa: A002 - the path's name
-    return wire.response(wire.deployment(await rooms.queue.cancel(id, caller)))
+async def _cancel(id: Id, call: Called) -> Response:  # noqa: A002 - the path's name
+    return wire.response(wire.deployment(await call.rooms.queue.cancel(id, call.actor)))
 
 
-async def _events(
-    id: Id,  # noqa: A002 - the path's name
-    request: Request,
-    rooms: Here,
-    caller: Caller,  # noqa: ARG001 - it must be known
-    last_event_id: LastEventId = None,
-) -> Response:
-    after = last_event_id or 0
-    if not accepts(request, _STREAM):
-        steps = await rooms.store.steps(id, after=after)
+async def _events(id: Id, call: Called, last_event_id: LastEventId = None) -> Response:  # noqa: A002 - the path's name
+    store, queue, after = call.rooms.store, call.rooms.queue, last_event_id or 0
+    if not accepts(call.request, _STREAM):
+        steps = await store.steps(id, after=after)
         return wire.response(answers.Steps(data=tuple(map(wire.step, steps))))
-    await rooms.store.get(id)  # 404 while there is still a status to send
+    await store.get(id)  # 404 while there is still a status to send
     return StreamingResponse(
-        stream(rooms.store.follow(id, after=after), stop=lambda: rooms.queue.draining),
+        stream(store.follow(id, after=after), stop=lambda: queue.draining),
         media_type=_STREAM,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from app import errors
 from app.api import answers, problems
+from app.api.examples import EXAMPLES
 
 _REFS: Final = "#/components/schemas/{model}"
 _METHODS: Final = ("get", "post")
@@ -46,11 +47,15 @@ def headers(*names: str) -> dict[str, Any]:
     return {name: {"description": _HEADERS[name], "schema": {"type": "string"}} for name in names}
 
 
-def answered(example: Mapping[str, Any], *names: str, text: str) -> dict[str, Any]:
-    """A successful answer: its *example*, and the *names* of its headers."""
+def answered(example: str, *names: str, text: str) -> dict[str, Any]:
+    """A successful answer: the name of its *example*, and the *names* of its headers.
+
+    The example is referred to: what FastAPI copies into the document loses its nulls.
+    """
+    named = {"example": {"$ref": f"#/components/examples/{example}"}}
     return {
         "description": text,
-        "content": {"application/json": {"example": example}},
+        "content": {"application/json": {"examples": named}},
         "headers": headers(*names),
     }
 
@@ -96,6 +101,7 @@ def document(app: FastAPI, *, version: str, models: Iterable[type[BaseModel]]) -
         ref_template=_REFS,
     )
     components.setdefault("schemas", {}).update(definitions["$defs"])
+    components["examples"] = {name: {"value": value} for name, value in EXAMPLES.items()}
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
     for path, operations in made["paths"].items():
         for method in _METHODS:

@@ -1,5 +1,6 @@
 """Examples of answers, for the OpenAPI document. A test holds them to their models."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 _THUMBPRINT: Final = "5f1c1b9f6fbd6d8a9d2b3f60d6b9e0a4c7f6e5d4c3b2a19080f7e6d5c4b3a291"
@@ -152,4 +153,22 @@ VERSION: Final[dict[str, Any]] = {
     "build": "0123abc",
     "python": "3.13.5",
     "connectors": ["AzureKeyVault"],
+}
+
+# by their names in the document
+EXAMPLES: Final[Mapping[str, dict[str, Any]]] = {
+    "Accepted": ACCEPTED,
+    "Deployment": DEPLOYMENT,
+    "Cancelled": CANCELLED,
+    "Deployments": DEPLOYMENTS,
+    "Steps": STEPS,
+    "Events": EVENTS,
+    "Plan": PLAN,
+    "ValidConfig": VALID_CONFIG,
+    "Validation": VALIDATION,
+    "Connector": CONNECTOR,
+    "Connectors": CONNECTORS,
+    "Health": HEALTH,
+    "Ready": READY,
+    "Version": VERSION,
 }

@@ -9,15 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from fastapi import Request
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import from_json
 
 from app import pki
 from app.api import bodies
+from app.api.callers import Call
 from app.api.rooms import Kind, Rooms
 from app.api.schemas import DeployRequest, of
-from app.audit import Actor
 from app.deployment.connector import Held
 from app.deployment.model import Deployment, Target
 from app.errors import Fault, InvalidRequest
@@ -35,23 +34,20 @@ class Asked:
     key: IdempotencyKey | None
 
 
-async def asked(
-    request: Request, rooms: Rooms, kind: Kind, *, actor: Actor, key: str | None = None
-) -> Asked:
+async def asked(call: Call, kind: Kind, *, key: str | None = None) -> Asked:
     """Read and examine a deploy request.
 
     Args:
-        request: its body is read here.
-        rooms: where everything is.
+        call: its body is read here.
         kind: the kind of target it is for.
-        actor: who asks.
         key: the Idempotency-Key, if there is one.
 
     Raises:
         MalformedRequest: the body is no JSON.
         InvalidRequest: with every fault found.
     """
-    body = await bodies.read(request)
+    rooms = call.rooms
+    body = await bodies.read(call.request)
     parsed = bodies.parse(body, of(DeployRequest, kind.config))
     if isinstance(parsed, tuple):
         raise InvalidRequest(parsed + _beside(parsed, body, kind, rooms))
@@ -67,12 +63,12 @@ async def asked(
         expected_plan_hash=parsed.expected_plan_hash,
         force=parsed.force,
         warnings=bundle.notices,
-        actor=actor,
-        request_id=request.state.request_id,
-        trace_id=request.state.trace_id,
+        actor=call.actor,
+        request_id=call.request_id,
+        trace_id=call.trace_id,
     )
     known = key and IdempotencyKey(
-        caller=actor.name, key=key, fingerprint=_fingerprint(body, kind, rooms)
+        caller=call.actor.name, key=key, fingerprint=_fingerprint(body, kind, rooms)
     )
     return Asked(deployment=deployment, held=Held(bundle, previous), key=known or None)
 

@@ -7,17 +7,17 @@ dropped here in every other case.
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from fastapi import Header, Request
+from fastapi import Header
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from app import errors
 from app.api import answers, bodies, material, planning, wire
-from app.api.callers import Caller
-from app.api.preferences import Wait
-from app.api.rooms import Here, Kind, Rooms, note
+from app.api.callers import Call, Called
+from app.api.preferences import Prefer, wait_s
+from app.api.rooms import Kind, Rooms
 from app.api.schemas import ConfigRequest, ValidateDeploymentRequest, of
-from app.audit import Action, Actor
+from app.audit import Action
 from app.deployment import trail
 from app.deployment.connector import Served
 from app.deployment.model import Deployment, Target
@@ -42,54 +42,47 @@ class Operations:
 
     kind: Kind
 
-    async def validate_config(self, request: Request, rooms: Here, caller: Caller) -> Response:
+    async def validate_config(self, call: Called) -> Response:
         """Check a configuration."""
-        asked = await self._read(request, ConfigRequest)
-        target = self._target(asked.target_config, rooms)
-        await note(
-            request,
-            rooms,
-            actor=caller,
-            action=Action.CONFIG_VALIDATED,
-            resource=("target", target.address),
+        asked = await self._read(call, ConfigRequest)
+        target = self._target(asked.target_config, call.rooms)
+        await call.note(
+            Action.CONFIG_VALIDATED,
+            ("target", target.address),
             target_type=self.kind.type,
         )
         return wire.response(answers.ValidConfig(valid=True, target_config=dict(target.config)))
 
     async def deploy(
         self,
-        request: Request,
-        rooms: Here,
-        caller: Caller,
-        wait: Wait,
+        call: Called,
+        prefer: Prefer = None,  # noqa: ARG002 - for the document
         idempotency_key: IdempotencyKey = None,
     ) -> Response:
         """Accept a deployment, and wait for its end where that is preferred."""
-        deployment, replayed = await self._accepted(request, rooms, caller, idempotency_key)
+        deployment, replayed = await self._accepted(call, idempotency_key)
         headers = {"Location": f"/api/v1/deployments/{deployment.id}"}
         if replayed:
             headers["Idempotency-Replayed"] = "true"
+        wait = wait_s(call.request)
         if wait is not None:
             headers["Preference-Applied"] = f"wait={wait}"
-            deployment = await rooms.store.settled(deployment.id, within=wait)
+            deployment = await call.rooms.store.settled(deployment.id, within=wait)
         status = 200 if deployment.final else 202
         return wire.response(wire.deployment(deployment), status=status, headers=headers)
 
-    async def plan(self, request: Request, rooms: Here, caller: Caller) -> Response:
+    async def plan(self, call: Called) -> Response:
         """Say what a deploy would do."""
-        asked = await material.asked(request, rooms, self.kind, actor=caller)
+        asked = await material.asked(call, self.kind)
         try:
             plan = await planning.plan(
-                asked.deployment, asked.held, rooms.connectors[self.kind.type]
+                asked.deployment, asked.held, call.rooms.connectors[self.kind.type]
             )
         finally:
             asked.held.drop()
-        await note(
-            request,
-            rooms,
-            actor=caller,
-            action=Action.PLANNED,
-            resource=("target", asked.deployment.target.address),
+        await call.note(
+            Action.PLANNED,
+            ("target", asked.deployment.target.address),
             target_type=self.kind.type,
             certificate_id=asked.deployment.certificate_id,
             thumbprint=asked.deployment.certificate.thumbprint,
@@ -99,22 +92,19 @@ class Operations:
         )
         return wire.response(plan)
 
-    async def validate_only(self, caller: Caller) -> Response:  # noqa: ARG002 - it must be known
+    async def validate_only(self, call: Called) -> Response:  # noqa: ARG002 - it must be known
         """Refuse: no kind of target has a dry run yet."""
         raise errors.ValidateOnlyNotSupported
 
-    async def validate_deployment(self, request: Request, rooms: Here, caller: Caller) -> Response:
+    async def validate_deployment(self, call: Called) -> Response:
         """Compare what the target serves with what it should serve."""
-        asked = await self._read(request, ValidateDeploymentRequest)
-        target = self._target(asked.target_config, rooms)
-        served = await planning.in_time(rooms.connectors[self.kind.type].served(target))
+        asked = await self._read(call, ValidateDeploymentRequest)
+        target = self._target(asked.target_config, call.rooms)
+        served = await planning.in_time(call.rooms.connectors[self.kind.type].served(target))
         valid, message = _verdict(served, asked.serial, asked.thumbprint)
-        await note(
-            request,
-            rooms,
-            actor=caller,
-            action=Action.VALIDATED,
-            resource=("target", target.address),
+        await call.note(
+            Action.VALIDATED,
+            ("target", target.address),
             target_type=self.kind.type,
             certificate_id=asked.metadata.get("certificate_id"),
             serial=asked.serial,
@@ -128,17 +118,16 @@ class Operations:
                 thumbprint=served.thumbprint if served else None,
                 target_address=served.address if served else target.address,
                 message=message,
-                validated_at=rooms.now(),
+                validated_at=call.rooms.now(),
                 metadata=asked.metadata,
             )
         )
 
-    async def _accepted(
-        self, request: Request, rooms: Rooms, caller: Actor, key: str | None
-    ) -> tuple[Deployment, bool]:
+    async def _accepted(self, call: Call, key: str | None) -> tuple[Deployment, bool]:
         """The deployment that stands for the request, and whether it is an earlier one."""
+        rooms = call.rooms
         try:
-            asked = await material.asked(request, rooms, self.kind, actor=caller, key=key)
+            asked = await material.asked(call, self.kind, key=key)
         except errors.InvalidRequest:
             rooms.metrics.refused(self.kind.type)
             raise
@@ -151,21 +140,17 @@ class Operations:
                 asked.held.drop()  # refused, or a repeat: the queue has not taken these keys
         if accepted.id == asked.deployment.id:
             return accepted, False
-        await note(
-            request,
-            rooms,
-            actor=caller,
-            action=Action.REPLAYED,
-            resource=("deployment", accepted.id),
+        await call.note(
+            Action.REPLAYED,
+            ("deployment", accepted.id),
             target_type=self.kind.type,
             certificate_id=accepted.certificate_id,
         )
         return accepted, True
 
-    async def _read(self, request: Request, model: type[Model]) -> Model:
-        return bodies.strictly(
-            bodies.parse(await bodies.read(request), of(model, self.kind.config))
-        )
+    async def _read(self, call: Call, model: type[Model]) -> Model:
+        typed: type[Model] = of(model, self.kind.config)
+        return bodies.strictly(bodies.parse(await bodies.read(call.request), typed))
 
     def _target(self, config: BaseModel, rooms: Rooms) -> Target:
         connector = rooms.connectors[self.kind.type]

@@ -6,14 +6,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import Protocol
 
-from fastapi import Depends, Request
+from fastapi import Request
 from pydantic import BaseModel
 
-from app import logs
 from app.api.access import Access
-from app.audit import Action, Actor, Event
+from app.audit import Actor, Event
 from app.deployment.connector import Connector, Held
 from app.deployment.model import Deployment
 from app.metrics import Metrics
@@ -106,34 +105,7 @@ class Rooms:
     build: str
 
 
-async def _rooms(request: Request) -> Rooms:
+def rooms_of(request: Request) -> Rooms:
+    """The rooms that the app was furnished with."""
     rooms: Rooms = request.app.state.rooms
     return rooms
-
-
-Here = Annotated[Rooms, Depends(_rooms)]
-
-
-async def note(
-    request: Request,
-    rooms: Rooms,
-    *,
-    actor: Actor,
-    action: Action,
-    resource: tuple[str, str],
-    **details: object,
-) -> None:
-    """Put into the audit trail what *request* did to *resource* (its type and id)."""
-    event = Event(
-        id=rooms.new_id("evt"),
-        timestamp=rooms.now(),
-        actor=actor,
-        action=action,
-        resource_type=resource[0],
-        resource_id=resource[1],
-        details={key: value for key, value in details.items() if value is not None},
-        request_id=request.state.request_id,
-        trace_id=request.state.trace_id,
-    )
-    await rooms.store.note(event)
-    logs.told(event)

@@ -4,9 +4,18 @@ Keys are `SecretStr`: no repr and no error shows one. `DeployRequest[Config]` an
 typed with a connector's configuration, so that OpenAPI describes each connector.
 """
 
-from typing import Annotated, Any, Final, Generic, TypeVar, cast
+from functools import cache
+from typing import Annotated, Final, Generic, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    create_model,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from app.deployment.model import Insist
@@ -64,11 +73,6 @@ class Request(BaseModel):
     """A request: strict, and nothing unknown in it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """`AzureKeyVaultTarget` makes `AzureKeyVaultDeployRequest`: the name in OpenAPI."""
-        return f"{params[0].__name__.removesuffix('Target')}{cls.__name__}"
 
 
 class ConfigRequest(Request, Generic[Config]):
@@ -136,6 +140,12 @@ class ValidateDeploymentRequest(Request, Generic[Config]):
         return self
 
 
+@cache
 def of(model: type[Model], config: type[BaseModel]) -> type[Model]:
-    """The generic *model*, typed with a connector's configuration."""
-    return cast(type[Model], model.__class_getitem__(config))
+    """The generic *model*, typed with a connector's configuration.
+
+    `DeployRequest` of `AzureKeyVaultTarget` is `AzureKeyVaultDeployRequest` in OpenAPI.
+    """
+    name = f"{config.__name__.removesuffix('Target')}{model.__name__}"
+    typed = cast(type[Model], model.__class_getitem__(config))
+    return create_model(name, __base__=typed, __doc__=model.__doc__)

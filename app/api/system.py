@@ -9,10 +9,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import JSONResponse, Response
 
 from app import errors
-from app.api import answers, examples, problems, wire
-from app.api.callers import Caller
+from app.api import answers, problems, wire
+from app.api.callers import Called
 from app.api.document import answered, refusals
-from app.api.rooms import Here, Rooms
+from app.api.rooms import Rooms, rooms_of
 
 
 def router(*, metrics_here: bool) -> APIRouter:
@@ -26,7 +26,7 @@ def router(*, metrics_here: bool) -> APIRouter:
         summary="Is the process alive?",
         description="Touches nothing else, so that a failing store does not restart the process.",
         response_model=answers.Health,
-        responses={200: answered(examples.HEALTH, text="It is.")},
+        responses={200: answered("Health", text="It is.")},
     )
     routes.add_api_route(
         "/ready",
@@ -37,7 +37,7 @@ def router(*, metrics_here: bool) -> APIRouter:
         description="The store can be written, the workers run, and the service is not stopping.",
         response_model=answers.Ready,
         responses={
-            200: answered(examples.READY, text="It can."),
+            200: answered("Ready", text="It can."),
             **refusals(errors.StoreUnavailable, errors.Draining),
         },
     )
@@ -49,7 +49,7 @@ def router(*, metrics_here: bool) -> APIRouter:
         summary="What runs here",
         description="Name, version, build, Python, and the kinds of targets.",
         response_model=answers.Version,
-        responses={200: answered(examples.VERSION, text="This.")},
+        responses={200: answered("Version", text="This.")},
     )
     if metrics_here:
         routes.add_api_route(
@@ -86,8 +86,8 @@ async def _health() -> Response:
     return wire.response(answers.Health(status="ok"))
 
 
-async def _ready(request: Request, rooms: Here) -> Response:
-    wrong = await _unready(rooms)
+async def _ready(request: Request) -> Response:
+    wrong = await _unready(rooms_of(request))
     if wrong:
         names = list(wrong)
         return problems.answer(request.scope, wrong[names[0]], extra={"checks": names})
@@ -110,20 +110,20 @@ async def _unready(rooms: Rooms) -> dict[str, errors.Trouble]:
     return wrong
 
 
-async def _version(rooms: Here, caller: Caller) -> Response:  # noqa: ARG001 - it must be known
+async def _version(call: Called) -> Response:
     return wire.response(
         answers.Version(
             name="certctl-connectors",
-            version=rooms.version,
-            build=rooms.build,
+            version=call.rooms.version,
+            build=call.rooms.build,
             python=platform.python_version(),
-            connectors=tuple(rooms.kinds),
+            connectors=tuple(call.rooms.kinds),
         )
     )
 
 
-async def _metrics(rooms: Here) -> Response:
-    return _Exposition(rooms.metrics.render())
+async def _metrics(request: Request) -> Response:
+    return _Exposition(rooms_of(request).metrics.render())
 
 
 _EXAMPLE: Final = 'certctl_build_info{build="0123abc",version="1.0.0"} 1.0\n'

@@ -49,6 +49,13 @@ def client_of(app: FastAPI) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url="http://service.test")
 
 
+async def unread() -> AsyncIterator[bytes]:
+    """A body that must not be read."""
+    for chunk in (b"{", b"}"):
+        assert not chunk, "the body was read"
+        yield chunk
+
+
 @pytest.fixture(name="store")
 async def _store(tmp_path: Path, now: Clock) -> AsyncIterator[Store]:
     store = await Store.open(f"sqlite:///{tmp_path}/store.db", now=now)

@@ -12,7 +12,18 @@ from app import errors
 from app.audit import Actor, Event
 from app.deployment import trail
 from app.deployment.connector import Connector, Held, Proof, Served, Standing
-from app.deployment.model import Deployment, Plan, Result, Rollback, Snapshot, State, Target, moved
+from app.deployment.model import (
+    Deployment,
+    Outcome,
+    Plan,
+    Result,
+    Rollback,
+    Snapshot,
+    State,
+    Target,
+    failed,
+    moved,
+)
 from app.errors import DeployError, Fault
 from app.pki import Bundle
 from app.store import IdempotencyKey, Store
@@ -47,10 +58,11 @@ class ShelfKind:
 class Shelf:
     """Looks at what lies there; `trouble` is raised by every look, `held` is what it was given."""
 
-    type = "Shelf"
     plans = (Plan.NOT_NEEDED, Plan.SAME_KEY, Plan.IMPOSSIBLE)
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "Shelf", config: type[BaseModel] = ShelfTarget) -> None:
+        self.type = kind
+        self._config = config
         self.served_now: Served | None = None
         self.standing = Standing(
             snapshot=None, unchanged=None, rollback=Rollback(plan=Plan.NOT_NEEDED)
@@ -60,14 +72,14 @@ class Shelf:
         self.held: Held | None = None
 
     def target(self, config: Mapping[str, object]) -> Target:
-        found = ShelfTarget.model_validate(config)
-        address = f"shelf://{found.shelf}/{found.certificate_name}"
-        return Target(type=self.type, config=found.model_dump(mode="json"), address=address)
+        found = self._config.model_validate(config).model_dump(mode="json")
+        address = "/".join(["shelf:/", *(one for one in found.values() if isinstance(one, str))])
+        return Target(type=self.type, config=found, address=address)
 
     def faults(
         self, target: Target, bundle: Bundle | None, metadata: Mapping[str, str]
     ) -> tuple[Fault, ...]:
-        if target.config["shelf"] != "locked":
+        if target.config.get("shelf") != "locked":
             return ()
         return (Fault(field="target_config.shelf", code="shelf-locked", message="It is locked."),)
 
@@ -131,7 +143,7 @@ class Line:
             await self.finish(accepted)
         return accepted
 
-    async def cancel(self, id: str, actor: Actor) -> Deployment:
+    async def cancel(self, id: str, actor: Actor) -> Deployment:  # noqa: A002 - the port's name
         deployment = await self._store.get(id)
         if deployment.state is not State.QUEUED:
             raise errors.NotCancellable
@@ -150,6 +162,18 @@ class Line:
             deployment = await self._save(moved(deployment, state), None)
         done = moved(deployment, State.SUCCEEDED, result=result)
         await self._save(replace(done, finished_at=self._now()), None)
+
+    async def fail(self, deployment: Deployment) -> None:
+        """Run it to a rollback that worked."""
+        deployment = await self._save(moved(deployment, State.SNAPSHOTTING), None)
+        rollback = Rollback(plan=Plan.SAME_KEY)
+        looked = moved(deployment, State.IMPORTING, rollback=rollback, snapshot=lying())
+        await self._save(looked, None)
+        tried = await self._save(moved(looked, State.VERIFYING), None)
+        answer = errors.TargetAnswer(status=200, request_id="az-1")
+        undoing = await self._save(failed(tried, errors.VerificationFailed(answer=answer)), None)
+        restored = replace(rollback, outcome=Outcome.RESTORED, version_id="3")
+        await self._save(moved(undoing, State.ROLLED_BACK, rollback=restored), None)
 
     async def _save(self, deployment: Deployment, actor: Actor | None) -> Deployment:
         self._ids += 1
