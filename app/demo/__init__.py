@@ -6,6 +6,7 @@ printed, and the demo ends with 0 only if all of them held.
 """
 
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -37,7 +38,8 @@ def show() -> int:
 
 
 def serve() -> int:
-    """Serve with the embedded Key Vault until stopped."""
+    """Serve with the embedded Key Vault until stopped, by Ctrl-C or SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder, stage(Path(folder), port=_PORT) as running:
         sys.stdout.write(
             f"\nServing at {running.url} with the embedded Key Vault; the API is at "
