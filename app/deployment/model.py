@@ -6,6 +6,7 @@ there is no second list of events to keep true.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -209,9 +210,9 @@ def failed(deployment: Deployment, failure: errors.DeployError) -> Deployment:
 
 def _way_out(state: State, failure: errors.DeployError) -> State:
     unclear = (errors.ImportOutcomeUnknown, errors.DeadlineExceeded, errors.InternalError)
-    if isinstance(failure, errors.Superseded):
+    if isinstance(failure, errors.Superseded) and State.SUPERSEDED in EXITS[state]:
         return State.SUPERSEDED
-    if isinstance(failure, errors.KeyGone):
+    if isinstance(failure, errors.KeyGone) and State.INTERRUPTED in EXITS[state]:
         return State.INTERRUPTED
     if state is State.IMPORTING and not isinstance(failure, unclear):
         return State.FAILED  # a clear answer to an import that was surely never applied
@@ -229,7 +230,7 @@ def plan_hash(deployment: Deployment, *, unchanged: bool) -> str:
     agreed = (
         deployment.target.type,
         deployment.target.address,
-        sorted(map(repr, deployment.target.config.items())),
+        deployment.target.config,
         deployment.certificate.thumbprint,
         deployment.certificate_id,
         deployment.force,
@@ -237,4 +238,6 @@ def plan_hash(deployment: Deployment, *, unchanged: bool) -> str:
         snapshot and (snapshot.version_id, snapshot.thumbprint, snapshot.enabled),
         rollback and (rollback.plan.value, rollback.reason),
     )
-    return hashlib.sha256(repr(agreed).encode()).hexdigest()
+    # Sorted, since the order of tags in a request says nothing.
+    text = json.dumps(agreed, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,373 @@
+"""The saga: each step once, saved after each, and a truthful end."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from app import errors
+from app.deployment.connector import Held
+from app.deployment.model import Deployment, Failure, Outcome, Plan, Rollback, State
+from app.deployment.saga import Limits
+from app.errors import DeployError
+from tests.certificates import Issued
+from tests.deployment import making
+from tests.deployment.making import Diary
+from tests.fakes import Shelf
+
+S = State
+
+
+async def _run(issued: Issued, shelf: Shelf, held: Held, diary: Diary) -> Deployment:
+    return await making.run(making.deployment(issued), shelf, held, diary)
+
+
+async def test_a_deployment_that_works_visits_every_step_once(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    await _run(issued, shelf, held, diary)
+
+    assert diary.states == [S.IMPORTING, S.VERIFYING, S.SUCCEEDED]
+    assert shelf.calls == [S.SNAPSHOTTING, S.IMPORTING, S.VERIFYING]
+
+
+async def test_a_deployment_that_works_says_what_is_served_now(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    end = await _run(issued, shelf, held, diary)
+
+    assert shelf.latest is not None
+    assert shelf.latest.thumbprint == end.certificate.thumbprint
+    assert end.result is not None
+    assert (end.version_id, end.result.deployment_id) == (shelf.latest.id, shelf.latest.id)
+    assert end.error is None
+
+
+async def test_what_the_target_held_and_the_plan_are_saved_before_anything_changes(
+    issued: Issued, shelf: Shelf, held: Held
+) -> None:
+    diary = Diary(crash_at=1, moment="after")
+
+    with pytest.raises(making.Crash):
+        await _run(issued, shelf, held, diary)
+
+    (saved,) = diary.saved
+    assert saved.snapshot is not None
+    assert saved.snapshot.thumbprint == "before"
+    assert saved.rollback == Rollback(plan=Plan.SECRET)
+    assert shelf.changes == []
+
+
+async def test_the_time_of_the_end_is_said_at_the_end_only(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    await _run(issued, shelf, held, diary)
+
+    assert [one.finished_at is not None for one in diary.saved] == [False, False, True]
+
+
+_UNREACHABLE = errors.TargetUnreachable()
+_UNKNOWN = errors.ImportOutcomeUnknown()
+_NOT_PROVEN = errors.VerificationFailed()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Story:
+    """The steps that fail (or never answer), before or after they changed something; the end."""
+
+    failing: dict[State, DeployError | None]
+    late: bool = False
+    states: list[State]
+    changes: list[str]
+
+
+_FAILURES = {
+    "nothing-changed-nothing-to-undo": _Story(
+        failing={S.SNAPSHOTTING: _UNREACHABLE}, states=[S.FAILED], changes=[]
+    ),
+    "import-refused": _Story(
+        failing={S.IMPORTING: _UNREACHABLE}, states=[S.IMPORTING, S.FAILED], changes=[]
+    ),
+    "import-unclear-and-not-landed": _Story(
+        failing={S.IMPORTING: _UNKNOWN},
+        states=[S.IMPORTING, S.ROLLING_BACK, S.FAILED],
+        changes=[],
+    ),
+    "import-unclear-and-landed-is-undone": _Story(
+        failing={S.IMPORTING: _UNKNOWN},
+        late=True,
+        states=[S.IMPORTING, S.ROLLING_BACK, S.ROLLED_BACK],
+        changes=["import", "rollback"],
+    ),
+    "unverified-is-undone": _Story(
+        failing={S.VERIFYING: _NOT_PROVEN},
+        states=[S.IMPORTING, S.VERIFYING, S.ROLLING_BACK, S.ROLLED_BACK],
+        changes=["import", "rollback"],
+    ),
+    "an-undo-that-fails-is-told-apart": _Story(
+        failing={S.VERIFYING: _NOT_PROVEN, S.ROLLING_BACK: _UNREACHABLE},
+        states=[S.IMPORTING, S.VERIFYING, S.ROLLING_BACK, S.ROLLBACK_FAILED],
+        changes=["import"],
+    ),
+    "another-writer-found-while-importing": _Story(
+        failing={S.IMPORTING: errors.Superseded()},
+        states=[S.IMPORTING, S.SUPERSEDED],
+        changes=[],
+    ),
+    "another-writer-found-while-verifying": _Story(
+        failing={S.VERIFYING: errors.Superseded()},
+        states=[S.IMPORTING, S.VERIFYING, S.SUPERSEDED],
+        changes=["import"],
+    ),
+    "another-writer-found-while-undoing": _Story(
+        failing={S.VERIFYING: _NOT_PROVEN, S.ROLLING_BACK: errors.Superseded()},
+        states=[S.IMPORTING, S.VERIFYING, S.ROLLING_BACK, S.SUPERSEDED],
+        changes=["import"],
+    ),
+}
+
+
+@pytest.mark.parametrize("story", _FAILURES.values(), ids=_FAILURES)
+async def test_a_step_that_fails(
+    story: _Story, issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    for step, failure in story.failing.items():
+        shelf.fail(step, failure, late=story.late)
+
+    await _run(issued, shelf, held, diary)
+
+    assert diary.states == story.states
+    assert shelf.changes == story.changes
+
+
+async def test_the_first_error_is_the_one_reported(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.fail(S.VERIFYING, errors.VerificationFailed("It is something else."))
+    shelf.fail(S.ROLLING_BACK, errors.TargetThrottled())
+
+    end = await _run(issued, shelf, held, diary)
+
+    assert end.error == Failure(
+        code="verification-failed",
+        message="It is something else.",
+        retryable=False,
+        step=S.VERIFYING,
+    )
+
+
+async def test_a_rollback_that_fails_keeps_its_own_reason_beside_the_first_error(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.fail(S.VERIFYING, errors.VerificationFailed())
+    shelf.fail(S.ROLLING_BACK, errors.TargetThrottled())
+
+    end = await _run(issued, shelf, held, diary)
+
+    assert end.rollback == Rollback(
+        plan=Plan.SECRET, outcome=Outcome.ALSO_FAILED, reason="target-throttled"
+    )
+
+
+async def test_a_rollback_known_to_be_impossible_keeps_the_reason_of_the_plan(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.rollback = Rollback(plan=Plan.IMPOSSIBLE, reason="key-not-exportable")
+    shelf.fail(S.VERIFYING, errors.VerificationFailed())
+
+    end = await _run(issued, shelf, held, diary)
+
+    assert end.state is S.ROLLBACK_FAILED
+    assert end.rollback is not None
+    assert (end.rollback.reason, end.rollback.outcome) == ("key-not-exportable", "also_failed")
+
+
+async def test_a_rollback_is_said_only_with_the_version_that_was_read_back(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.fail(S.VERIFYING, errors.VerificationFailed())
+
+    end = await _run(issued, shelf, held, diary)
+
+    assert shelf.latest is not None
+    assert shelf.latest.thumbprint == "before"
+    assert end.rollback == Rollback(
+        plan=Plan.SECRET, outcome=Outcome.RESTORED, version_id=shelf.latest.id
+    )
+
+
+async def test_a_first_import_that_fails_ends_failed_because_nothing_was_there_to_put_back(
+    issued: Issued, empty_shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    empty_shelf.fail(S.VERIFYING, errors.VerificationFailed())
+
+    end = await _run(issued, empty_shelf, held, diary)
+
+    assert end.state is S.FAILED
+    assert end.error is not None
+    assert end.error.code == "verification-failed"
+    assert end.rollback == Rollback(plan=Plan.NOT_NEEDED)
+
+
+async def test_what_the_target_answered_is_kept_with_the_error(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    answer = errors.TargetAnswer(status=403, code="Forbidden", request_id="abc")
+    shelf.fail(S.SNAPSHOTTING, errors.TargetForbidden(answer=answer))
+
+    end = await _run(issued, shelf, held, diary)
+
+    assert end.error is not None
+    assert end.error.answer == answer
+
+
+async def test_a_certificate_that_is_served_already_makes_no_version(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.put(issued.bundle().details.thumbprint)
+
+    end = await _run(issued, shelf, held, diary)
+
+    assert (diary.states, shelf.changes) == ([S.UNCHANGED], [])
+    assert end.result is not None
+    assert shelf.latest is not None
+    assert end.result.deployment_id == shelf.latest.id
+
+
+async def test_a_certificate_that_is_there_but_disabled_is_imported(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.put(issued.bundle().details.thumbprint, enabled=False)
+
+    end = await _run(issued, shelf, held, diary)
+
+    assert (end.state, shelf.changes) == (S.SUCCEEDED, ["import"])
+
+
+async def test_force_imports_what_is_served_already(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.put(issued.bundle().details.thumbprint)
+
+    end = await making.run(making.deployment(issued, force=True), shelf, held, diary)
+
+    assert (end.state, shelf.changes) == (S.SUCCEEDED, ["import"])
+
+
+async def test_another_writer_between_snapshot_and_rollback_is_never_overwritten(
+    issued: Issued, shelf: Shelf, held: Held
+) -> None:
+    with pytest.raises(making.Crash):
+        await _run(issued, shelf, held, diary := Diary(crash_at=2, moment="after"))
+    other = shelf.put("another writer")
+
+    end = await making.run(diary.saved[-1], shelf, held, diary)
+
+    assert end.state is S.SUPERSEDED
+    assert shelf.latest == other
+
+
+async def test_a_deployment_without_its_key_ends_interrupted_and_changes_nothing(
+    issued: Issued, shelf: Shelf, diary: Diary
+) -> None:
+    end = await _run(issued, shelf, Held(), diary)
+
+    assert (end.state, shelf.changes) == (S.INTERRUPTED, [])
+    assert end.error is not None
+    assert (end.error.code, end.error.retryable) == ("key-gone", True)
+
+
+async def test_a_deployment_that_has_ended_is_left_alone(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    ended = making.deployment(issued, S.CANCELLED)
+
+    assert await making.run(ended, shelf, held, diary) is ended
+    assert (shelf.calls, diary.saved) == ([], [])
+
+
+_HANGS = {
+    "snapshot": _Story(failing={S.SNAPSHOTTING: None}, states=[S.FAILED], changes=[]),
+    "import-before-it-lands": _Story(
+        failing={S.IMPORTING: None}, states=[S.IMPORTING, S.ROLLING_BACK, S.FAILED], changes=[]
+    ),
+    "import-after-it-landed": _Story(
+        failing={S.IMPORTING: None},
+        late=True,
+        states=[S.IMPORTING, S.ROLLING_BACK, S.ROLLED_BACK],
+        changes=["import", "rollback"],
+    ),
+    "verification": _Story(
+        failing={S.VERIFYING: None},
+        states=[S.IMPORTING, S.VERIFYING, S.ROLLING_BACK, S.ROLLED_BACK],
+        changes=["import", "rollback"],
+    ),
+}
+
+
+@pytest.mark.parametrize("story", _HANGS.values(), ids=_HANGS)
+async def test_a_step_that_never_answers_ends_at_the_deadline(
+    story: _Story, issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    (step,) = story.failing
+    shelf.fail(step, None, late=story.late)
+
+    end = await making.run(making.deployment(issued), shelf, held, diary, limits=making.NONE)
+
+    assert (diary.states, shelf.changes) == (story.states, story.changes)
+    assert end.error is not None
+    assert (end.error.code, end.error.step) == ("deadline-exceeded", step)
+
+
+async def test_a_rollback_that_never_answers_ends_at_its_own_deadline(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.fail(S.VERIFYING, errors.VerificationFailed())
+    shelf.fail(S.ROLLING_BACK, None)
+
+    end = await making.run(making.deployment(issued), shelf, held, diary, limits=making.NONE)
+
+    assert end.state is S.ROLLBACK_FAILED
+    assert end.error is not None
+    assert end.error.code == "verification-failed"
+    assert end.rollback is not None
+    assert end.rollback.reason == "deadline-exceeded"
+
+
+async def test_a_rollback_has_time_of_its_own_when_the_deployment_has_used_up_its_own(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.fail(S.VERIFYING, None)
+    limits = Limits(deadline_s=0, rollback_s=60)
+
+    end = await making.run(making.deployment(issued), shelf, held, diary, limits=limits)
+
+    assert end.state is S.ROLLED_BACK
+
+
+@pytest.mark.parametrize("step", [S.SNAPSHOTTING, S.IMPORTING, S.VERIFYING, S.ROLLING_BACK])
+async def test_a_cancellation_passes_through_and_what_was_saved_stands(
+    step: State, issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    if step is S.ROLLING_BACK:
+        shelf.fail(S.VERIFYING, errors.VerificationFailed())
+    shelf.fail(step, None)
+    task = asyncio.create_task(_run(issued, shelf, held, diary))
+    await shelf.hangs.wait()
+
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert diary.states[-1:] == ([] if step is S.SNAPSHOTTING else [step])
+
+
+async def test_a_fault_of_ours_is_not_taken_for_an_answer_of_the_target(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.fail(S.IMPORTING, ZeroDivisionError())
+
+    with pytest.raises(ZeroDivisionError):
+        await _run(issued, shelf, held, diary)
+
+    assert diary.states == [S.IMPORTING]
