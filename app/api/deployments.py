@@ -160,6 +160,7 @@ async def stream(
             upcoming = asyncio.ensure_future(anext(steps, None))
     finally:
         upcoming.cancel()
+        await asyncio.wait({upcoming})
 
 
 def _event(step: Step) -> bytes:

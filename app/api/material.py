@@ -7,7 +7,7 @@ No text of a key outlives a function of this module.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import from_json
@@ -99,19 +99,23 @@ def _beside(schema: tuple[Fault, ...], body: bytes, kind: Kind, rooms: Rooms) ->
     document = from_json(body)
     if not isinstance(document, dict):
         return ()
-    _, _, found = _keys(document, rooms)
-    found += _target_faults(document.get("target_config"), kind, rooms)
+    bundle, _, found = _keys(document, rooms)
+    found += _target_faults(document, bundle, kind, rooms)
     named = {fault.field for fault in schema}
     return tuple(fault for fault in found if fault.field not in named)
 
 
-def _target_faults(config: Any, kind: Kind, rooms: Rooms) -> tuple[Fault, ...]:  # noqa: ANN401 - any JSON
+def _target_faults(
+    document: Mapping[str, object], bundle: pki.Bundle | None, kind: Kind, rooms: Rooms
+) -> tuple[Fault, ...]:
     try:
-        valid = kind.config.model_validate(config)
+        config = kind.config.model_validate(document.get("target_config"))
     except ValidationError:  # it is among the faults of the schema
         return ()
+    given = document.get("metadata")
+    metadata = {key: _text(text) for key, text in given.items()} if isinstance(given, dict) else {}
     connector = rooms.connectors[kind.type]
-    return connector.faults(connector.target(valid.model_dump(mode="json")), None, {})
+    return connector.faults(connector.target(config.model_dump(mode="json")), bundle, metadata)
 
 
 def _text(value: object) -> str:
