@@ -145,7 +145,8 @@ def thumbprint(certificate: Certificate) -> str:
 
 def serial_text(number: int) -> str:
     """A serial number in lower hex with colons, as certctl writes it."""
-    return number.to_bytes(max(1, (number.bit_length() + 7) // 8), "big").hex(":")
+    octets = abs(number).to_bytes(max(1, (number.bit_length() + 7) // 8), "big").hex(":")
+    return f"-{octets}" if number < 0 else octets
 
 
 def fits(key: PrivateKey, certificate: Certificate) -> bool:

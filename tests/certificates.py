@@ -4,6 +4,7 @@ Whatever was issued can issue in turn, so odd chains (a gap, a stranger, a cross
 one line each. RSA keys are made once per size: making one is slow.
 """
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -146,6 +147,50 @@ def key_pem(key: Key, form: Form = "pkcs8", password: str | None = None) -> str:
     """A key in PEM; `traditional` is PKCS#1 for RSA and SEC1 for EC."""
     lock = BestAvailableEncryption(password.encode()) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, _FORMS[form], lock).decode()
+
+
+def armoured(label: str, der: bytes) -> str:
+    """Octets in PEM."""
+    return f"-----BEGIN {label}-----\n{base64.encodebytes(der).decode()}-----END {label}-----\n"
+
+
+def patched(certificate: x509.Certificate, old: bytes, new: bytes) -> str:
+    """A certificate with octets of its signed part exchanged: its signature is wrong now."""
+    der, signed = certificate.public_bytes(Encoding.DER), certificate.tbs_certificate_bytes
+    body, rest = _body(signed), _body(der)[len(signed) :]
+    assert body.count(old) == 1
+    return armoured("CERTIFICATE", _tlv(0x30, _tlv(0x30, body.replace(old, new)), rest))
+
+
+def rsa_pem(key: rsa.RSAPrivateKey, **changes: int) -> str:
+    """An RSA key in PKCS#1 with other numbers: `n`, `e`, `d`, `p`, `q`, `dmp1`, `dmq1`, `iqmp`."""
+    own = key.private_numbers()
+    names = ("d", "p", "q", "dmp1", "dmq1", "iqmp")
+    numbers = {"n": own.public_numbers.n, "e": own.public_numbers.e}
+    numbers |= {name: getattr(own, name) for name in names} | changes
+    return armoured("RSA PRIVATE KEY", _tlv(0x30, _integer(0), *map(_integer, numbers.values())))
+
+
+def foreign_pem(oid: str, *parameters: int) -> str:
+    """A PKCS#8 key of another algorithm (its OID in hex), its parameters, and a large key."""
+    algorithm = _tlv(0x30, _tlv(6, bytes.fromhex(oid)), _tlv(0x30, *map(_integer, parameters)))
+    key = _tlv(4, _integer(parameters[0] // 3))
+    return armoured("PRIVATE KEY", _tlv(0x30, _integer(0), algorithm, key))
+
+
+def _body(der: bytes) -> bytes:
+    return der[2 + max(0, der[1] - 0x80) :]
+
+
+def _integer(number: int) -> bytes:
+    return _tlv(2, number.to_bytes(number.bit_length() // 8 + 1, "big"))
+
+
+def _tlv(tag: int, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    octets = len(body).to_bytes((len(body).bit_length() + 7) // 8, "big")
+    length = bytes([len(body)]) if len(body) < 0x80 else bytes([0x80 | len(octets)]) + octets
+    return bytes([tag]) + length + body
 
 
 def _alternatives(names: Sequence[str]) -> tuple[x509.ExtensionType, ...]:
