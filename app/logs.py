@@ -4,6 +4,7 @@ Nothing that holds a key can be written: `Bundle`, `Held` and their like have no
 tracebacks are written without the values of variables.
 """
 
+import io
 import logging
 import sys
 from typing import Any
@@ -13,7 +14,19 @@ import structlog
 
 from app.audit import Event, category
 
-_QUIET = ("azure", "aiohttp", "msal", "uvicorn.access", "asyncio")
+_QUIET = ("azure", "aiohttp", "msal", "httpx", "httpcore", "uvicorn", "asyncio")
+
+
+class _StandardOutput(io.StringIO):
+    """Standard output as it is when something is written, not as it was at the start."""
+
+    def write(self, text: str, /) -> int:
+        """Write *text*."""
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        """Flush what was written."""
+        sys.stdout.flush()
 
 
 def configure(*, style: str, level: str) -> None:
@@ -32,8 +45,7 @@ def configure(*, style: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, *rendered],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
-        cache_logger_on_first_use=True,
+        logger_factory=structlog.WriteLoggerFactory(file=_StandardOutput()),
     )
     _configure_libraries(shared, rendered, number)
 
@@ -58,7 +70,7 @@ def _configure_libraries(shared: list[Any], rendered: list[Any], level: int) -> 
 
     The Azure SDK can log bodies at DEBUG, and a body holds a key, so it never gets there.
     """
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(_StandardOutput())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

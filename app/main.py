@@ -18,6 +18,7 @@ from typing import Final
 
 import orjson
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from app import __version__, api, connectors, logs
 from app.api.access import NAME, Access, AccessFile, Open, hash_token, new_token
@@ -32,6 +33,13 @@ from app.worker import Outside, Pool, Worker
 
 _PR_SET_DUMPABLE: Final = 4  # Linux, prctl(2)
 _RANDOM_BYTES: Final = 6
+# What FastAPI can tell an OpenTelemetry provider includes what was wrong with a body.
+_NO_TELEMETRY: Final[TelemetryConfig] = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +158,7 @@ async def create_app(
             version=__version__,
             build=settings.build,
         )
-        app = FastAPI()
+        app = FastAPI(openapi_url=None, telemetry=_NO_TELEMETRY)
         here = settings.http.metrics_port is None
         api.install(app, rooms, metrics_here=here, docs=settings.http.docs)
         yield Service(app=app, worker=worker, metrics=metrics)

@@ -1,8 +1,11 @@
 """What tests of every room share: an authority, and a clock that moves when told."""
 
+import logging
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import pytest
+import structlog
 
 from tests import certificates
 from tests.certificates import Authority
@@ -19,6 +22,16 @@ class Clock:
 
     def move(self, seconds: float) -> None:
         self._at += timedelta(seconds=seconds)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """Whoever sets the log up sets it up for one test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers, root.level = handlers, level
 
 
 @pytest.fixture(scope="session", name="ca")

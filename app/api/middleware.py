@@ -89,7 +89,7 @@ class _Exchange:
             _log.info(
                 "http.request",
                 method=self._scope["method"],
-                path=self._scope["path"],
+                path=_path(self._scope),
                 status=self._status,
                 duration_ms=round((perf_counter() - began) * 1000, 2),
             )
@@ -111,6 +111,11 @@ class _Exchange:
     async def _answer(self, trouble: errors.Trouble) -> None:
         response = problems.answer(self._scope, trouble)
         await response(self._scope, self._receive, self.send)
+
+
+def _path(scope: Scope) -> str:
+    """The path where it is one of ours; of any other nobody knows what was pasted into it."""
+    return str(scope["path"]) if "route" in scope else "(none of ours)"
 
 
 def _refusal(method: str, content_length: str) -> errors.Trouble | None:
