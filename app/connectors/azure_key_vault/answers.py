@@ -5,7 +5,6 @@ apart, and never passed on, because they hold subscription and object ids.
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -58,7 +57,7 @@ class Secret:
             return "PRIVATE KEY-----" in self.value
         try:
             der = base64.b64decode(self.value, validate=True)
-        except binascii.Error:
+        except ValueError:  # not base64, or not even ASCII
             return False
         return any(bag in der for bag in _KEY_BAGS)
 

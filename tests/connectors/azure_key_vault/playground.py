@@ -7,6 +7,7 @@ import base64
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from typing import Any, Final
 
 from azure.keyvault.certificates._shared import http_challenge_cache
@@ -145,7 +146,7 @@ class Playground:
             if dies(reached):
                 raise Crashed
             saved.append(reached)
-            self.happen((at or {}).get(reached.state, ()))
+            await self.happen((at or {}).get(reached.state, ()))
 
         held = held or Held()
         limits = saga.Limits(deadline_s=20, rollback_s=20)
@@ -159,12 +160,14 @@ class Playground:
             held.drop()
         return Run(final=final, saved=tuple(saved), vault=self.vault)
 
-    def happen(self, happenings: Sequence[Happening]) -> None:
+    async def happen(self, happenings: Sequence[Happening]) -> None:
         for one in happenings:
             if isinstance(one, Fault):
                 self.emulator.faults.add(one)
             else:
-                one()
+                done = one()
+                if isawaitable(done):
+                    await done
 
     def store(
         self,
@@ -239,9 +242,9 @@ def environment(emulator: Emulator) -> dict[str, str]:
 @asynccontextmanager
 async def opened(
     emulator: Emulator,
-    ca_bundle: str,
-    now: Clock,
     *,
+    ca_bundle: str | None,
+    now: Clock,
     patience: Patience = AT_ONCE,
     variables: Mapping[str, str] | None = None,
     **options: Any,  # noqa: ANN401 - the fields of AzureOptions

@@ -1,0 +1,298 @@
+"""An import is sent once; what is unclear is looked at before anything is sent again."""
+
+from itertools import pairwise
+
+import pytest
+
+from app.connectors.azure_key_vault import Patience
+from app.deployment.model import State
+from app.emulator import Answer, Delay, Drop, Fault, ForgetTags, StaleRead
+from tests.certificates import Issued
+from tests.connectors.azure_key_vault.conftest import Open
+from tests.connectors.azure_key_vault.middlebox import Middlebox
+from tests.connectors.azure_key_vault.playground import NAME, Playground, serves
+
+UNCLEAR = [
+    *(
+        pytest.param(Answer(status=status), Answer(status=status, applied=True), id=str(status))
+        for status in (408, 500, 502, 503, 504, 599)
+    ),
+    pytest.param(Drop(), Drop(applied=True), id="dropped"),
+]
+ALWAYS = None
+
+
+def on_import(effect: Answer | Drop, count: int | None = 1) -> Fault:
+    return Fault(operation="import", effect=effect, count=count)
+
+
+@pytest.mark.parametrize(("lost", "applied"), UNCLEAR)
+async def test_an_unclear_import_that_did_not_land_is_sent_again_after_a_look(
+    play: Playground, new: Issued, lost: Answer | Drop, applied: Answer | Drop
+) -> None:
+    run = await play.deploy(new, at={State.IMPORTING: [on_import(lost)]})
+
+    assert run.final.state is State.SUCCEEDED
+    assert play.imports() == 2
+    assert ("import", "import") not in pairwise(play.calls)
+    assert len(play.vault.versions(NAME)) == 1
+
+
+@pytest.mark.parametrize(("lost", "applied"), UNCLEAR)
+async def test_an_unclear_import_that_landed_is_not_sent_again(
+    play: Playground, new: Issued, lost: Answer | Drop, applied: Answer | Drop
+) -> None:
+    run = await play.deploy(new, at={State.IMPORTING: [on_import(applied)]})
+
+    assert run.final.state is State.SUCCEEDED
+    assert run.final.version_id == play.latest.version
+    assert play.imports() == 1
+
+
+@pytest.mark.parametrize(("lost", "applied"), UNCLEAR)
+async def test_an_import_without_a_clear_answer_is_sent_three_times_at_the_most(
+    play: Playground, new: Issued, lost: Answer | Drop, applied: Answer | Drop
+) -> None:
+    run = await play.deploy(new, at={State.IMPORTING: [on_import(lost, ALWAYS)]})
+
+    assert run.final.state is State.FAILED
+    assert play.imports() == 3
+    assert run.code in {"target-unavailable", "import-outcome-unknown"}
+
+
+async def test_the_sdk_does_not_send_again_even_when_told_to_retry_after(
+    play: Playground, new: Issued
+) -> None:
+    told = Answer(status=503, headers=(("Retry-After", "0"),))
+
+    await play.deploy(new, at={State.IMPORTING: [on_import(told, ALWAYS)]})
+
+    assert play.imports() == 3
+
+
+@pytest.mark.parametrize(
+    "status", [301, 302, 303, 307, 308], ids=["301", "302", "303", "307", "308"]
+)
+async def test_a_redirect_is_not_followed_with_a_key(
+    play: Playground, new: Issued, status: int
+) -> None:
+    elsewhere = "https://elsewhere.vault.azure.net/certificates/api-prod/import?api-version=7.6"
+    redirect = Answer(status=status, headers=(("Location", elsewhere),))
+
+    run = await play.deploy(new, at={State.IMPORTING: [on_import(redirect, ALWAYS)]})
+
+    assert run.final.state is State.FAILED
+    assert run.code == "target-unavailable"
+    assert {call.vault for call in play.emulator.calls if call.vault} == {"my-vault"}
+
+
+async def test_a_throttled_import_is_sent_again(play: Playground, new: Issued) -> None:
+    throttled = on_import(Answer(status=429, code="Throttled"), 2)
+
+    run = await play.deploy(new, at={State.IMPORTING: [throttled]})
+
+    assert run.final.state is State.SUCCEEDED
+    assert play.imports() == 3
+    assert len(play.vault.versions(NAME)) == 1
+
+
+async def test_a_vault_that_keeps_throttling_ends_the_deployment_unchanged(
+    play: Playground, new: Issued
+) -> None:
+    throttled = on_import(Answer(status=429, code="Throttled"), ALWAYS)
+
+    run = await play.deploy(new, at={State.IMPORTING: [throttled]})
+
+    assert run.final.state is State.FAILED
+    assert run.code == "target-throttled"
+    assert run.final.error is not None
+    assert run.final.error.retryable
+    assert play.vault.versions(NAME) == []
+
+
+async def test_another_writer_who_came_while_we_were_throttled_is_not_overwritten(
+    behind: Playground, box: Middlebox, new: Issued, old: Issued
+) -> None:
+    box.on("POST", "/import", status=429, body=b"{}", first=lambda: behind.store(old))
+
+    run = await behind.deploy(new)
+
+    assert run.final.state is State.SUPERSEDED
+    assert serves(behind.vault, old)
+    assert behind.imports() == 0
+
+
+async def test_another_writer_who_came_with_an_unclear_answer_is_not_overwritten(
+    behind: Playground, box: Middlebox, new: Issued, old: Issued
+) -> None:
+    box.on("POST", "/import", status=503, body=b"{}", first=lambda: behind.store(old))
+
+    run = await behind.deploy(new)
+
+    assert run.final.state is State.SUPERSEDED
+    assert serves(behind.vault, old)
+    assert behind.imports() == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "inner", "ours"),
+    [
+        (400, "BadParameter", None, "certificate-rejected"),
+        (401, "Unauthorized", None, "target-unauthenticated"),
+        (403, "Forbidden", "ForbiddenByRbac", "target-forbidden-rbac"),
+        (403, "Forbidden", "ForbiddenByPolicy", "target-forbidden-policy"),
+        (409, "Conflict", "ObjectIsDeletedButRecoverable", "name-soft-deleted"),
+        (409, "Conflict", None, "name-taken-by-key-or-secret"),
+        (413, "TooLarge", None, "certificate-rejected"),
+    ],
+)
+async def test_a_clear_refusal_is_never_sent_again(
+    play: Playground, new: Issued, status: int, code: str, inner: str | None, ours: str
+) -> None:
+    refused = on_import(Answer(status=status, code=code, inner=inner), ALWAYS)
+
+    run = await play.deploy(new, at={State.IMPORTING: [refused]})
+
+    assert run.final.state is State.FAILED
+    assert run.code == ours
+    assert play.imports() == 1
+    assert run.final.error is not None
+    assert run.final.error.answer is not None
+    assert run.final.error.answer.status == status
+    assert run.final.error.answer.inner_code == inner
+
+
+@pytest.mark.parametrize("before", ["renewal", "first-import"])
+async def test_an_unclear_import_that_cannot_be_looked_at_is_said_to_be_unknown(
+    play: Playground, new: Issued, old: Issued, before: str
+) -> None:
+    if before == "renewal":
+        play.store(old)
+    blind = Fault(operation="get_certificate", effect=Answer(status=503), count=ALWAYS)
+
+    run = await play.deploy(
+        new, at={State.IMPORTING: [on_import(Answer(status=503, applied=True)), blind]}
+    )
+
+    assert run.final.state is State.ROLLBACK_FAILED
+    assert run.code == "import-outcome-unknown"
+    assert play.imports() == 1
+
+
+async def test_an_unknown_outcome_that_had_landed_is_rolled_back(
+    play: Playground, new: Issued, old: Issued
+) -> None:
+    play.store(old)
+    blind = Fault(operation="get_certificate", effect=Answer(status=503), count=2)
+
+    run = await play.deploy(
+        new, at={State.IMPORTING: [on_import(Answer(status=503, applied=True)), blind]}
+    )
+
+    assert run.final.state is State.ROLLED_BACK
+    assert run.code == "import-outcome-unknown"
+    assert serves(play.vault, old)
+
+
+async def test_a_rollback_with_as_many_tags_as_fit_is_known_again_after_an_unclear_answer(
+    play: Playground, new: Issued, old: Issued
+) -> None:
+    many = {f"tag-{number}": "value" for number in range(12)}
+    await play.deploy(old, config={"tags": many})
+    blind = Fault(operation="get_certificate", effect=Answer(status=503), count=2)
+    lost = Answer(status=503, applied=True)
+
+    run = await play.deploy(
+        new,
+        at={State.IMPORTING: [on_import(lost), blind], State.ROLLING_BACK: [on_import(lost)]},
+    )
+
+    assert run.final.state is State.ROLLED_BACK
+    assert serves(play.vault, old)
+    assert len(play.latest.tags) == 15
+    assert many.items() <= play.latest.tags.items()
+    assert play.latest.tags["certctl-rollback-of"] == play.vault.versions(NAME)[-2].version
+
+
+async def test_a_rollback_drops_a_strangers_tags_where_ours_would_not_fit(
+    play: Playground, new: Issued, old: Issued
+) -> None:
+    reserved = {f"certctl-{number}": "value" for number in range(15)}
+    play.store(old, tags=reserved)
+    blind = Fault(operation="get_certificate", effect=Answer(status=503), count=2)
+
+    run = await play.deploy(new, at={State.VERIFYING: [blind]})
+
+    assert run.final.state is State.ROLLED_BACK
+    assert len(play.latest.tags) == 15
+    assert play.latest.tags["certctl-managed-by"] == "certctl"
+
+
+async def test_our_certificate_without_our_tags_is_known_after_an_unclear_answer(
+    play: Playground, new: Issued, old: Issued
+) -> None:
+    play.store(old)
+    faults = [
+        on_import(Answer(status=503, applied=True)),
+        Fault(operation="import", effect=ForgetTags()),
+    ]
+
+    run = await play.deploy(new, at={State.IMPORTING: faults})
+
+    assert run.final.state is State.SUCCEEDED
+    assert run.warnings == ["tags-differ"]
+    assert play.imports() == 1
+
+
+async def test_stale_looks_may_make_a_second_version_but_never_a_lie(
+    play: Playground, new: Issued, old: Issued
+) -> None:
+    play.store(old)
+    stale = Fault(operation="get_certificate", effect=StaleRead(), count=3)
+
+    run = await play.deploy(
+        new, at={State.IMPORTING: [on_import(Answer(status=503, applied=True)), stale]}
+    )
+
+    assert run.final.state is State.SUCCEEDED
+    assert serves(play.vault, new)
+    assert len(play.vault.versions(NAME)) == 3
+
+
+async def test_an_import_that_lands_after_its_time_out_is_found_before_it_is_sent_again(
+    open_playground: Open, new: Issued
+) -> None:
+    patience = Patience(read=(0,), stale=(0,), unclear=(1, 0), throttled=())
+    async with open_playground(patience=patience, read_timeout_s=0.2) as play:
+        slow = Fault(operation="import", effect=Delay(seconds=0.4))
+
+        run = await play.deploy(new, at={State.IMPORTING: [slow]})
+
+        assert run.final.state is State.SUCCEEDED
+        assert play.imports() == 1
+        assert len(play.vault.versions(NAME)) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>ok</html>", b"{}", b'{"id": "x"}', b"[]", b"\xff"], ids=repr
+)
+async def test_a_success_that_cannot_be_read_is_looked_at(
+    behind: Playground, box: Middlebox, new: Issued, body: bytes
+) -> None:
+    box.on("POST", "/import", status=200, body=body, passes=True)
+
+    run = await behind.deploy(new)
+
+    assert run.final.state is State.SUCCEEDED
+    assert behind.imports() == 1
+
+
+async def test_an_answer_that_breaks_off_is_looked_at(
+    behind: Playground, box: Middlebox, new: Issued
+) -> None:
+    box.on("POST", "/import", status=200, cut=True, passes=True)
+
+    run = await behind.deploy(new)
+
+    assert run.final.state is State.SUCCEEDED
+    assert behind.imports() == 1
