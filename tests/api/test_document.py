@@ -123,3 +123,13 @@ async def test_the_app_serves_the_document_it_is_described_by(
     served = (await http.get("/openapi.json")).json()
     assert served == api.described(bench.rooms.kinds, version="1.2.3")
     assert "/openapi.json" in (await http.get("/docs")).text
+
+
+async def test_the_page_to_read_it_loads_nothing_from_elsewhere(http: httpx.AsyncClient) -> None:
+    page = (await http.get("/docs")).text
+
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert loaded
+    for path in loaded:
+        assert path.startswith("/docs/")
+        assert (await http.get(path)).status_code == 200
