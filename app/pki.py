@@ -34,6 +34,7 @@ CURVES: Final = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521
 MOST_CERTIFICATES: Final = 10  # what Java clients take of a chain by default
 MOST_CHARACTERS: Final = 24 * 1024  # of PEM, each certificate once
 SOON: Final = timedelta(days=30)
+_MOST_PARTS: Final = 64  # of a subject or issuer
 _LONGEST_KEY: Final = 12 * 1024  # octets of DER; RSA 4096 has 2400
 _WIDEST_ISSUER: Final = 8192  # bits of RSA
 _SERIAL_OCTETS: Final = 20  # RFC 5280, section 4.1.2.2
@@ -264,8 +265,9 @@ def _certificates(field: str, pem: str, read: dict[str, Certificate]) -> list[Fa
 def _certificate(block: str) -> Certificate:
     """The certificate; the library reads its parts late, and this is the place to find out."""
     found = x509.load_pem_x509_certificate(block.encode())
-    _ = found.extensions, found.subject, found.issuer, found.public_key()
-    _ = found.not_valid_before_utc, found.not_valid_after_utc
+    _ = found.extensions, found.public_key(), found.not_valid_before_utc, found.not_valid_after_utc
+    if any(len(list(name)) > _MOST_PARTS for name in (found.subject, found.issuer)):
+        raise ValueError("a name of very many parts")
     return found
 
 

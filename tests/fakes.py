@@ -68,6 +68,7 @@ class Shelf:
         no_need = Rollback(plan=Plan.NOT_NEEDED)
         if found is None:
             return Standing(snapshot=None, unchanged=None, rollback=no_need)
+        held.previous = found.thumbprint
         same = found.enabled and found.thumbprint == deployment.certificate.thumbprint
         end, ours = deployment.certificate.not_after, bool(found.made_by)
         return Standing(
@@ -83,8 +84,8 @@ class Shelf:
         if held.bundle is None:
             raise errors.KeyGone
         await self._meet(State.IMPORTING)
-        made = self._add(Version(thumbprint=held.bundle.details.thumbprint, made_by=deployment.id))
-        self.changes.append("import")
+        new = Version(thumbprint=held.bundle.details.thumbprint, made_by=deployment.id)
+        made = self._add(new, "import")
         await self._meet(State.IMPORTING, late=True)
         return made.id
 
@@ -102,8 +103,8 @@ class Shelf:
             return found.id if found and found.undoes else None
         if deployment.rollback is None or deployment.rollback.plan is Plan.IMPOSSIBLE:
             raise errors.RollbackImpossible
-        made = self._add(replace(found, thumbprint=snapshot.thumbprint, undoes=True))
-        self.changes.append("rollback")
+        before = str(held.previous or snapshot.thumbprint)  # read again after a crash
+        made = self._add(replace(found, thumbprint=before, undoes=True), "rollback")
         await self._meet(State.ROLLING_BACK, late=True)
         return made.id
 
@@ -117,7 +118,8 @@ class Shelf:
     async def aclose(self) -> None:
         self._told.clear()
 
-    def _add(self, version: Version) -> Version:
+    def _add(self, version: Version, *change: str) -> Version:
+        self.changes += change
         made = replace(version, id=f"v{len(self.versions) + 1}")
         self.versions.append(made)
         return made

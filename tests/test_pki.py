@@ -137,6 +137,16 @@ def _is(number: int) -> Callable[[object], int]:
     return lambda _: number
 
 
+def _d_off(fits: str, by: str | None = None) -> Callable[[dict[str, int]], int]:
+    """A `d` that is right for one prime only, or its remainder for the other."""
+
+    def number(own: dict[str, int]) -> int:
+        d = own["d"] + own[fits] - 1
+        return d if by is None else d % (own[by] - 1)
+
+    return number
+
+
 def _off(name: str, by: int = 2) -> Case:
     return _rsa(**{name: lambda own: own[name] + by})
 
@@ -170,6 +180,12 @@ def _wide_exponent() -> rsa.RSAPrivateKey:
     return numbers.private_key(unsafe_skip_rsa_key_validation=True)
 
 
+def _year_zero(ca: Authority) -> Sent:
+    issued = ca.issue(days=20_000)
+    end = issued.leaf.not_valid_after_utc.strftime("%Y%m%d%H%M%SZ").encode()
+    return _alone(issued, end, b"00000101000000Z")
+
+
 def _not_ca(ca: Authority) -> Sent:
     return _sent(ca.issue("not.a.ca.test").issue())
 
@@ -192,6 +208,16 @@ def _mixed_point(ca: Authority) -> Sent:
 def _point(key: Key) -> bytes:
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def _crowd(ca: Authority) -> Sent:
+    """A leaf of 23 KiB whose subject has as many parts as there is room for."""
+    key = made.ec_key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ",")] * 1400)
+    builder = x509.CertificateBuilder(ca.intermediate.leaf.subject, name, key.public_key(), 7)
+    builder = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=90))
+    leaf = builder.sign(made.ec_key(), hashes.SHA256())
+    return Sent(made.pem(leaf), made.key_pem(key))
 
 
 _USAGE: Final = x509.KeyUsage(
@@ -220,7 +246,7 @@ _KEY_REFUSALS: Final[dict[str, tuple[Case, list[str]]]] = {
     "a-certificate": (_but(lambda sent: replace(sent, key=sent.cert)), _UNREADABLE_KEY),
     "two-keys": (_with_key(lambda key: key + key), _UNREADABLE_KEY),
     "truncated": (_with_key(lambda key: key[:-40]), _UNREADABLE_KEY),
-    "not-base64": (_with_key(lambda key: key.replace("M", "*", 1)), _UNREADABLE_KEY),
+    "not-base64": (_with_key(lambda key: key.replace("M", "*M", 1)), _UNREADABLE_KEY),
     "no-der": (_with_key(lambda _: made.armoured("PRIVATE KEY", b"no")), _UNREADABLE_KEY),
     "der-of-nothing": (
         _with_key(lambda _: made.armoured("EC PRIVATE KEY", b"\x30\x05\x02\x01\x01\x04\x00")),
@@ -252,6 +278,8 @@ _KEY_REFUSALS: Final[dict[str, tuple[Case, list[str]]]] = {
     "p": (_off("p"), _INCONSISTENT),
     "q": (_off("q"), _INCONSISTENT),
     "d": (_off("d"), _INCONSISTENT),
+    "d-that-fits-q-only": (_rsa(d=_d_off("q"), dmp1=_d_off("q", "p")), _INCONSISTENT),
+    "d-that-fits-p-only": (_rsa(d=_d_off("p"), dmq1=_d_off("p", "q")), _INCONSISTENT),
     "dmp1": (_off("dmp1", 1), _INCONSISTENT),
     "dmq1": (_off("dmq1", 1), _INCONSISTENT),
     "iqmp": (_off("iqmp", 1), _INCONSISTENT),
@@ -288,6 +316,7 @@ _LEAF_REFUSALS: Final[dict[str, tuple[Case, list[str]]]] = {
         ),
         _UNREADABLE,
     ),
+    "a-year-that-is-none": (_year_zero, _UNREADABLE),
     "a-malformed-extension": (
         _extended(x509.UnrecognizedExtension(_ALTERNATIVES, b"\x04")),
         _UNREADABLE,
@@ -306,7 +335,8 @@ _LEAF_REFUSALS: Final[dict[str, tuple[Case, list[str]]]] = {
     "EC-with-keyEncipherment": (_extended(_USAGE), [f"{_CERT}ec-key-encipherment"]),
     "serial-zero": (_serial("020100"), [f"{_CERT}serial-invalid"]),
     "serial-negative": (_serial("0201ff"), [f"{_CERT}serial-invalid"]),
-    "serial-of-21-octets": (_serial("0215" + "11" * 21), [f"{_CERT}serial-invalid"]),
+    "serial-of-21-octets": (_serial("021501" + "00" * 20), [f"{_CERT}serial-invalid"]),
+    "a-subject-of-1400-parts": (_crowd, _UNREADABLE),
     "two-leaves": (_two_leaves, [f"{_CERT}leaf-ambiguous", f"{_CHAIN}stranger"]),
 }
 
@@ -365,6 +395,10 @@ _CHAIN_REFUSALS: Final[dict[str, tuple[Case, list[str]]]] = {
             lambda ca: made.patched(ca.intermediate.leaf, b"Intermediate", b"IntermediatE")
         ),
         _GAP,
+    ),
+    "no-der": (
+        _with_chain(lambda _: made.armoured("CERTIFICATE", b"no")),
+        ["chain_pem certificate-unreadable"],
     ),
     "an-issuer-that-is-no-CA": (_not_ca, [f"{_CHAIN}issuer-not-ca"]),
     "an-issuer-with-a-key-too-costly-to-verify-with": (
@@ -431,6 +465,14 @@ def test_what_is_wrong_is_named_by_its_field_and_code(
     case: Case, codes: list[str], ca: Authority
 ) -> None:
     assert case(ca).refused() == codes
+
+
+@_odd_serials
+@_refusals
+def test_a_fault_says_what_to_do(case: Case, codes: list[str], ca: Authority) -> None:
+    _, faults = case(ca).parse()
+
+    assert [fault.message for fault in faults] == [FAULTS[fault.code][1] for fault in faults]
 
 
 @_odd_serials
@@ -544,6 +586,9 @@ _NOTICES: Final[dict[str, tuple[Case, list[str]]]] = {
         ["leaf-not-yet-valid"],
     ),
     "self-signed": (lambda _: _sent(made.self_signed("own.test")), ["leaf-self-signed"]),
+    "valid-from-this-second": (lambda ca: _sent(ca.intermediate.issue(starts=timedelta(0))), []),
+    "the-smallest-serial": (_serial("020101"), ["leaf-without-issuer"]),
+    "the-largest-serial": (_serial("021500" + "ff" * 20), ["leaf-without-issuer"]),
     "without-issuer": (_lonely, ["leaf-without-issuer"]),
     "issued-by-the-root-itself": (_below_the_root, []),
     "29-days-left": (lambda ca: _sent(ca.issue(days=29)), ["leaf-expires-soon"]),
@@ -697,16 +742,6 @@ def _secrets(key: Key) -> list[str]:
 
 def _flood(text: str) -> str:
     return text * (250_000 // len(text))
-
-
-def _crowd(ca: Authority) -> Sent:
-    """A leaf of 23 KiB whose subject has as many parts as there is room for."""
-    key = made.ec_key()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ",")] * 1400)
-    builder = x509.CertificateBuilder(ca.intermediate.leaf.subject, name, key.public_key(), 7)
-    builder = builder.not_valid_before(NOW).not_valid_after(NOW + timedelta(days=90))
-    leaf = builder.sign(made.ec_key(), hashes.SHA256())
-    return Sent(made.pem(leaf), made.key_pem(key))
 
 
 _COSTLY: Final[dict[str, Case]] = {

@@ -49,6 +49,16 @@ class Diary:
         return [deployment.state for deployment in self.saved]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """The steps that fail (or never answer), before or after they changed something; the end."""
+
+    failing: dict[State, errors.DeployError | None]
+    late: bool = False
+    states: list[State]
+    changes: list[str]
+
+
 def deployment(issued: Issued, state: State = State.SNAPSHOTTING, **changes: Any) -> Deployment:  # noqa: ANN401 - the fields of Deployment
     """A deployment of *issued*, claimed and not begun."""
     return Deployment(

@@ -162,6 +162,12 @@ def test_ids_sort_by_time(one: datetime, other: datetime) -> None:
     assert len(new_id("dep", earlier, b"\x00")) == len(new_id("dep", later, b"\x00"))
 
 
+def test_an_id_begins_with_its_time_to_the_microsecond() -> None:
+    id_ = new_id("dep", datetime(2026, 1, 2, 3, 4, 5, 250_000, tzinfo=UTC), b"\xab")
+
+    assert id_ == f"dep-{1767323045250000:014x}ab"
+
+
 def test_ids_of_one_moment_are_told_apart_by_their_randomness() -> None:
     assert new_id("dep", NOW, b"\x01\x02").endswith("0102")
     assert new_id("dep", NOW, b"\x01").startswith("dep-")

@@ -1,21 +1,32 @@
 """The saga: each step once, saved after each, and a truthful end."""
 
-import asyncio
-from dataclasses import dataclass
+from dataclasses import replace
 
 import pytest
 
 from app import errors
-from app.deployment.connector import Held
+from app.deployment.connector import Held, Proof, Standing
 from app.deployment.model import Deployment, Failure, Outcome, Plan, Rollback, State
-from app.deployment.saga import Limits
-from app.errors import DeployError
+from app.pki import Notice
 from tests.certificates import Issued
+from tests.conftest import Clock
 from tests.deployment import making
-from tests.deployment.making import Diary
+from tests.deployment.making import Diary, Story
 from tests.fakes import Shelf
 
 S = State
+
+
+class _Talkative(Shelf):
+    """Has something to say at every look."""
+
+    async def snapshot(self, deployment: Deployment, held: Held) -> Standing:
+        found = await super().snapshot(deployment, held)
+        return replace(found, warnings=(Notice(code="from-the-snapshot", message="."),))
+
+    async def verify(self, deployment: Deployment) -> Proof:
+        found = await super().verify(deployment)
+        return replace(found, warnings=(Notice(code="from-the-proof", message="."),))
 
 
 async def _run(issued: Issued, shelf: Shelf, held: Held, diary: Diary) -> Deployment:
@@ -71,55 +82,45 @@ _UNKNOWN = errors.ImportOutcomeUnknown()
 _NOT_PROVEN = errors.VerificationFailed()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Story:
-    """The steps that fail (or never answer), before or after they changed something; the end."""
-
-    failing: dict[State, DeployError | None]
-    late: bool = False
-    states: list[State]
-    changes: list[str]
-
-
 _FAILURES = {
-    "nothing-changed-nothing-to-undo": _Story(
+    "nothing-changed-nothing-to-undo": Story(
         failing={S.SNAPSHOTTING: _UNREACHABLE}, states=[S.FAILED], changes=[]
     ),
-    "import-refused": _Story(
+    "import-refused": Story(
         failing={S.IMPORTING: _UNREACHABLE}, states=[S.IMPORTING, S.FAILED], changes=[]
     ),
-    "import-unclear-and-not-landed": _Story(
+    "import-unclear-and-not-landed": Story(
         failing={S.IMPORTING: _UNKNOWN},
         states=[S.IMPORTING, S.ROLLING_BACK, S.FAILED],
         changes=[],
     ),
-    "import-unclear-and-landed-is-undone": _Story(
+    "import-unclear-and-landed-is-undone": Story(
         failing={S.IMPORTING: _UNKNOWN},
         late=True,
         states=[S.IMPORTING, S.ROLLING_BACK, S.ROLLED_BACK],
         changes=["import", "rollback"],
     ),
-    "unverified-is-undone": _Story(
+    "unverified-is-undone": Story(
         failing={S.VERIFYING: _NOT_PROVEN},
         states=[S.IMPORTING, S.VERIFYING, S.ROLLING_BACK, S.ROLLED_BACK],
         changes=["import", "rollback"],
     ),
-    "an-undo-that-fails-is-told-apart": _Story(
+    "an-undo-that-fails-is-told-apart": Story(
         failing={S.VERIFYING: _NOT_PROVEN, S.ROLLING_BACK: _UNREACHABLE},
         states=[S.IMPORTING, S.VERIFYING, S.ROLLING_BACK, S.ROLLBACK_FAILED],
         changes=["import"],
     ),
-    "another-writer-found-while-importing": _Story(
+    "another-writer-found-while-importing": Story(
         failing={S.IMPORTING: errors.Superseded()},
         states=[S.IMPORTING, S.SUPERSEDED],
         changes=[],
     ),
-    "another-writer-found-while-verifying": _Story(
+    "another-writer-found-while-verifying": Story(
         failing={S.VERIFYING: errors.Superseded()},
         states=[S.IMPORTING, S.VERIFYING, S.SUPERSEDED],
         changes=["import"],
     ),
-    "another-writer-found-while-undoing": _Story(
+    "another-writer-found-while-undoing": Story(
         failing={S.VERIFYING: _NOT_PROVEN, S.ROLLING_BACK: errors.Superseded()},
         states=[S.IMPORTING, S.VERIFYING, S.ROLLING_BACK, S.SUPERSEDED],
         changes=["import"],
@@ -129,7 +130,7 @@ _FAILURES = {
 
 @pytest.mark.parametrize("story", _FAILURES.values(), ids=_FAILURES)
 async def test_a_step_that_fails(
-    story: _Story, issued: Issued, shelf: Shelf, held: Held, diary: Diary
+    story: Story, issued: Issued, shelf: Shelf, held: Held, diary: Diary
 ) -> None:
     for step, failure in story.failing.items():
         shelf.fail(step, failure, late=story.late)
@@ -286,80 +287,16 @@ async def test_a_deployment_that_has_ended_is_left_alone(
     assert (shelf.calls, diary.saved) == ([], [])
 
 
-_HANGS = {
-    "snapshot": _Story(failing={S.SNAPSHOTTING: None}, states=[S.FAILED], changes=[]),
-    "import-before-it-lands": _Story(
-        failing={S.IMPORTING: None}, states=[S.IMPORTING, S.ROLLING_BACK, S.FAILED], changes=[]
-    ),
-    "import-after-it-landed": _Story(
-        failing={S.IMPORTING: None},
-        late=True,
-        states=[S.IMPORTING, S.ROLLING_BACK, S.ROLLED_BACK],
-        changes=["import", "rollback"],
-    ),
-    "verification": _Story(
-        failing={S.VERIFYING: None},
-        states=[S.IMPORTING, S.VERIFYING, S.ROLLING_BACK, S.ROLLED_BACK],
-        changes=["import", "rollback"],
-    ),
-}
-
-
-@pytest.mark.parametrize("story", _HANGS.values(), ids=_HANGS)
-async def test_a_step_that_never_answers_ends_at_the_deadline(
-    story: _Story, issued: Issued, shelf: Shelf, held: Held, diary: Diary
+async def test_what_was_found_beside_the_way_is_told_in_order(
+    issued: Issued, now: Clock, held: Held, diary: Diary
 ) -> None:
-    (step,) = story.failing
-    shelf.fail(step, None, late=story.late)
+    shelf = _Talkative(now)
+    begun = making.deployment(issued, warnings=(Notice(code="from-the-request", message="."),))
 
-    end = await making.run(making.deployment(issued), shelf, held, diary, limits=making.NONE)
+    end = await making.run(begun, shelf, held, diary)
 
-    assert (diary.states, shelf.changes) == (story.states, story.changes)
-    assert end.error is not None
-    assert (end.error.code, end.error.step) == ("deadline-exceeded", step)
-
-
-async def test_a_rollback_that_never_answers_ends_at_its_own_deadline(
-    issued: Issued, shelf: Shelf, held: Held, diary: Diary
-) -> None:
-    shelf.fail(S.VERIFYING, errors.VerificationFailed())
-    shelf.fail(S.ROLLING_BACK, None)
-
-    end = await making.run(making.deployment(issued), shelf, held, diary, limits=making.NONE)
-
-    assert end.state is S.ROLLBACK_FAILED
-    assert end.error is not None
-    assert end.error.code == "verification-failed"
-    assert end.rollback is not None
-    assert end.rollback.reason == "deadline-exceeded"
-
-
-async def test_a_rollback_has_time_of_its_own_when_the_deployment_has_used_up_its_own(
-    issued: Issued, shelf: Shelf, held: Held, diary: Diary
-) -> None:
-    shelf.fail(S.VERIFYING, None)
-    limits = Limits(deadline_s=0, rollback_s=60)
-
-    end = await making.run(making.deployment(issued), shelf, held, diary, limits=limits)
-
-    assert end.state is S.ROLLED_BACK
-
-
-@pytest.mark.parametrize("step", [S.SNAPSHOTTING, S.IMPORTING, S.VERIFYING, S.ROLLING_BACK])
-async def test_a_cancellation_passes_through_and_what_was_saved_stands(
-    step: State, issued: Issued, shelf: Shelf, held: Held, diary: Diary
-) -> None:
-    if step is S.ROLLING_BACK:
-        shelf.fail(S.VERIFYING, errors.VerificationFailed())
-    shelf.fail(step, None)
-    task = asyncio.create_task(_run(issued, shelf, held, diary))
-    await shelf.hangs.wait()
-
-    task.cancel()
-
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert diary.states[-1:] == ([] if step is S.SNAPSHOTTING else [step])
+    codes = [notice.code for notice in end.warnings]
+    assert codes == ["from-the-request", "from-the-snapshot", "from-the-proof"]
 
 
 async def test_a_fault_of_ours_is_not_taken_for_an_answer_of_the_target(
