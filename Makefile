@@ -6,23 +6,29 @@ RUN := $(VENV)/bin/python -m
 UV := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
       --generate-hashes --no-emit-index-url --no-header
 
-# Made once, refreshed when the lock changes.
-$(VENV)/.ready: requirements-dev.lock
+# Made once, refreshed when a lock changes: what runs, and on top of it what tests.
+PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes
+
+$(VENV)/.run: requirements.lock
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(PIP) -r requirements.lock
+	touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	$(PIP) -r requirements-dev.lock
 	touch $@
 
 .PHONY: help demo run test check lock openapi bench mutate clean
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
 
-demo: $(VENV)/.ready ## Show the whole product in half a minute, without Azure
+demo: $(VENV)/.run ## Show the whole product in half a minute, without Azure
 	@$(RUN) app demo
 
-run: $(VENV)/.ready ## Serve with the embedded Key Vault until stopped
+run: $(VENV)/.run ## Serve with the embedded Key Vault until stopped
 	@$(RUN) app demo --serve
 
-check: $(VENV)/.ready ## Every guard that needs no running: style, architecture, types, dependencies
+check: $(VENV)/.dev ## Every guard that needs no running: style, architecture, types, dependencies
 	$(VENV)/bin/ruff format --check app tests
 	$(VENV)/bin/ruff check app tests
 	$(VENV)/bin/lint-imports
@@ -34,17 +40,17 @@ test: check ## Everything .ci/run runs: the guards, then the tests with branch c
 	$(RUN) pytest --cov --cov-report=term --cov-fail-under=95
 	$(RUN) coverage report --include='app/deployment/*,app/pki.py,app/errors.py' --fail-under=100
 
-lock: $(VENV)/.ready ## Resolve the dependencies anew: hashes, and no index address
+lock: $(VENV)/.dev ## Resolve the dependencies anew: hashes, and no index address
 	$(UV) --upgrade -o requirements.lock
 	$(UV) --upgrade --group dev -c requirements.lock -o requirements-dev.lock
 
-openapi: $(VENV)/.ready ## Write openapi/openapi.json from the code
+openapi: $(VENV)/.run ## Write openapi/openapi.json from the code
 	$(RUN) app openapi > openapi/openapi.json
 
-bench: $(VENV)/.ready ## Measure beside a bare script of the Azure SDK, interleaved
+bench: $(VENV)/.dev ## Measure beside a bare script of the Azure SDK, interleaved
 	$(RUN) tests.bench
 
-mutate: $(VENV)/.ready ## Mutation tests of the core
+mutate: $(VENV)/.dev ## Mutation tests of the core
 	$(VENV)/bin/mutmut run
 
 clean: ## Remove what the commands above made
