@@ -93,7 +93,7 @@ def test_the_service_understands_every_setting(
     for name, value in given.items():
         monkeypatch.setenv(name, value)
 
-    settings = read({kind.settings: kind.options for kind in REGISTRY.values()}, given)
+    settings = read({kind.settings: kind.options for kind in REGISTRY.values()})
 
     assert settings.access.mode == "required"
     assert settings.http.port == 8080
