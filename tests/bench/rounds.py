@@ -1,0 +1,176 @@
+"""What is measured, and in which order.
+
+Service and bare script take turns in every round, and who begins changes from round to round;
+what is compared was measured within seconds of each other. Every deployment is a renewal under a
+name of its own, so targets run side by side.
+"""
+
+import asyncio
+import itertools
+import json
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from tests import certificates
+from tests.bench.loops import Run
+from tests.bench.machine import Child
+from tests.bench.material import KINDS, RSA_2048, Material
+from tests.bench.service import Service, service
+
+SIDE_BY_SIDE: Final = 64
+_WARM: Final = 8  # deployments before those that count, at the least
+_GAUGED: Final = 200
+_APART: Final = 10_000  # numbers of the bare script's names, from run to run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How much is measured.
+
+    Args:
+        rounds: at the most; three at the least.
+        until_s: no further round begins so late, in seconds after the start.
+        single: deployments one by one, in a round.
+        many: deployments side by side, in a round.
+        half_s: seconds at half load, in a round.
+        leaves: certificates of each kind.
+    """
+
+    rounds: int
+    until_s: float
+    single: int
+    many: int
+    half_s: float
+    leaves: Mapping[str, int]
+
+
+FULL: Final = Extent(
+    rounds=6,
+    until_s=190,
+    single=20,
+    many=400,
+    half_s=3,
+    leaves={RSA_2048: 120, "RSA-3072": 60, "RSA-4096": 40, "EC P-256": 120},
+)
+QUICK: Final = Extent(
+    rounds=3,
+    until_s=60,
+    single=10,
+    many=200,
+    half_s=1.5,
+    leaves={RSA_2048: 40, "RSA-3072": 20, "RSA-4096": 10, "EC P-256": 40},
+)
+LEAST_ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What was measured, round by round.
+
+    Args:
+        runs: `<who>_<how>` → its runs.
+        lateness: kind of key → how late the event loop was, in seconds, in each process.
+        gauge: CPU seconds of one signature by an RSA-2048 key and its check: how fast the machine
+            is just now.
+    """
+
+    runs: dict[str, list[Run]] = field(default_factory=dict)
+    lateness: dict[str, list[list[float]]] = field(default_factory=dict)
+    gauge: list[float] = field(default_factory=list)
+
+    def keep(self, name: str, run: Run) -> None:
+        """Keep the run of one round."""
+        self.runs.setdefault(name, []).append(run)
+
+
+class Rounds:
+    """Measures, round by round.
+
+    Args:
+        runner: the event loop that loads the service.
+        made: certificates and requests.
+        extent: how much.
+    """
+
+    def __init__(self, runner: asyncio.Runner, made: Material, extent: Extent) -> None:
+        self._runner = runner
+        self._made = made
+        self._extent = extent
+        self._numbers = itertools.count()
+        self.found = Found()
+
+    def compare(self, running: Service, bare: Child, on_uvloop: Child, *, until: float) -> None:
+        """All rounds of service and bare script; but for the first, none begins after *until*."""
+        for number in range(self._extent.rounds):
+            if number < LEAST_ROUNDS or time.monotonic() < until:
+                self._pair("single", self._extent.single, 1, running, bare)
+                self._pair("many", self._extent.many, SIDE_BY_SIDE, running, bare)
+                asked = self._ask(on_uvloop, self._extent.many, SIDE_BY_SIDE)
+                self.found.keep("uvloop_many", asked)
+                self._half(running)
+                self.found.gauge.append(_gauge())
+
+    def lateness(self, folder: Path, stub_port: int, core: set[int]) -> None:
+        """How late the event loop is at half load, for each kind of key, in a new process.
+
+        Each key is seen once by that process.
+        """
+        file = folder / "lateness.json"
+        rate = statistics.median(run.rate for run in self.found.runs["service_many"]) / 2
+        windows: dict[str, Run] = {}
+        with service(folder, stub_port, core, ("-m", "tests.bench.probe", str(file))) as running:
+            for kind in KINDS:
+                bodies = self._bodies(len(self._made.leaves[kind]), kind)
+                windows[kind] = self._runner.run(running.paced(bodies, self._bodies(_WARM), rate))
+        samples = json.loads(file.read_text())
+        for kind, run in windows.items():
+            inside = [late for at, late in samples if 0 <= at - run.began <= run.seconds]
+            self.found.lateness.setdefault(kind, []).append(inside)
+
+    def _pair(self, how: str, count: int, side_by_side: int, running: Service, bare: Child) -> None:
+        """Service and script in turn, then the script with its calls one by one."""
+        service_first = len(self.found.runs.get(f"sequential_{how}", ())) % 2 == 0
+        for service_now in (service_first, not service_first):
+            if service_now:
+                bodies = self._bodies(count)
+                warm = self._bodies(max(side_by_side, _WARM))
+                run = self._runner.run(running.closed(bodies, warm, side_by_side))
+                self.found.keep(f"service_{how}", run)
+            else:
+                self.found.keep(f"bare_{how}", self._ask(bare, count, side_by_side))
+        asked = self._ask(bare, count, side_by_side, "sequential")
+        self.found.keep(f"sequential_{how}", asked)
+
+    def _half(self, running: Service) -> None:
+        """Half of what this round's service has just shown that it can do."""
+        rate = self.found.runs["service_many"][-1].rate / 2
+        bodies, warm = self._bodies(int(rate * self._extent.half_s)), self._bodies(SIDE_BY_SIDE)
+        self.found.keep("service_half", self._runner.run(running.paced(bodies, warm, rate)))
+
+    def _ask(self, bare: Child, count: int, side_by_side: int, variant: str = "gathered") -> Run:
+        asked = {"variant": variant, "concurrency": side_by_side}
+        warm = max(side_by_side, _WARM)
+        bare.ask({**asked, "first": next(self._numbers) * _APART, "count": warm})
+        told = bare.ask({**asked, "first": next(self._numbers) * _APART, "count": count})
+        latencies = tuple(told["latencies"])
+        return Run(seconds=told["seconds"], latencies=latencies, cpu_s=told["cpu_s"])
+
+    def _bodies(self, count: int, kind: str = RSA_2048) -> list[bytes]:
+        name = f"bench-{next(self._numbers)}"
+        return [self._made.request(f"{name}-{at}", kind, at) for at in range(count)]
+
+
+def _gauge() -> float:
+    key = certificates.rsa_key()
+    before = time.process_time()
+    for _ in range(_GAUGED):
+        signature = key.sign(b"", padding.PKCS1v15(), SHA256())
+        key.public_key().verify(signature, b"", padding.PKCS1v15(), SHA256())
+    return (time.process_time() - before) / _GAUGED
