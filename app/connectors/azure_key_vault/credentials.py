@@ -72,7 +72,7 @@ class Credentials:
                 return ClientSecretCredential(
                     tenant, client, secret, authority=host, **self._options
                 )
-            case CredentialMode.WORKLOAD_IDENTITY:
+            case CredentialMode.WORKLOAD_IDENTITY:  # pragma: no branch - the modes end here
                 tenant, client, file = self._needed(mode, _TENANT, _CLIENT, _TOKEN_FILE)
                 return WorkloadIdentityCredential(
                     tenant_id=tenant,

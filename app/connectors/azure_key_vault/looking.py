@@ -82,13 +82,14 @@ class Looking:
         silent = self._why_not_ask(config)
         if silent is not None:
             return await vault.latest(name), None, silent
-        try:
-            async with asyncio.TaskGroup() as both:
-                certificate = both.create_task(vault.latest(name))
-                secret = both.create_task(self._secret(vault, config))
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from group
-        latest, found = certificate.result(), secret.result()
+        # both run to their end: a read cancelled in the middle of its handshake leaks its socket
+        latest, found = await asyncio.gather(
+            vault.latest(name), self._secret(vault, config), return_exceptions=True
+        )
+        if isinstance(latest, BaseException):
+            raise latest
+        if isinstance(found, BaseException):
+            raise found
         if latest is not None and found.of_another(latest):
             found = await self._secret(vault, config, latest.id)
         return latest, found.secret, found.why

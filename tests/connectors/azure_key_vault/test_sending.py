@@ -259,6 +259,22 @@ async def test_stale_looks_may_make_a_second_version_but_never_a_lie(
     assert len(play.vault.versions(NAME)) == 3
 
 
+async def test_an_import_that_shows_only_after_a_throttled_repetition_is_not_sent_a_third_time(
+    play: Playground, new: Issued, old: Issued
+) -> None:
+    play.store(old)
+    throttled = Fault(operation="import", effect=Answer(status=429), nth=2)
+    stale = Fault(operation="get_certificate", effect=StaleRead(), count=3)
+
+    run = await play.deploy(
+        new, at={State.IMPORTING: [on_import(Answer(status=503, applied=True)), throttled, stale]}
+    )
+
+    assert run.final.state is State.SUCCEEDED
+    assert play.imports() == 2
+    assert len(play.vault.versions(NAME)) == 2
+
+
 async def test_an_import_that_lands_after_its_time_out_is_found_before_it_is_sent_again(
     open_playground: Open, new: Issued
 ) -> None:

@@ -86,6 +86,20 @@ async def test_a_failed_look_at_the_secret_stops_before_any_change(
     assert play.imports() == 0
 
 
+async def test_a_failed_look_lets_its_other_half_come_to_an_end(
+    behind: Playground, box: Middlebox, new: Issued
+) -> None:
+    """Cancelling it in the middle of its handshake would leak a socket."""
+    answered = Event()
+    box.on("GET", "/certificates/", status=403, then=answered.set)
+    box.on("GET", "/secrets/", waits=answered)
+
+    run = await behind.deploy(new)
+
+    assert run.code == "target-forbidden"
+    assert behind.counted == [("get_certificate", "403"), ("get_secret", "404")]
+
+
 @pytest.mark.parametrize("operation", ["get_certificate", "get_secret"])
 @pytest.mark.parametrize(
     "effect",
