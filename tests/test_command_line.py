@@ -2,10 +2,15 @@
 
 import json
 import re
+import signal
+import ssl
 import stat
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app import main
@@ -102,3 +107,28 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     for command in ("serve", "demo", "emulator", "migrate", "openapi", "token"):
         assert command in shown
+
+
+def test_the_embedded_key_vault_runs_alone_and_says_how_to_get_to_it(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", "emulator", "--ca-out", str(tmp_path / "ca.pem")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        shown = ""
+        while "curl" not in shown:
+            line = running.stdout.readline()
+            assert line, shown
+            shown += line
+        found = re.search(r"AZURE__CONNECT_TO=127\.0\.0\.1:(\d+)", shown)
+        assert found is not None
+        trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        url = f"https://127.0.0.1:{found[1]}/certificates/x?api-version=7.6"
+        answer = httpx.get(url, verify=trust)
+        running.send_signal(signal.SIGTERM)
+
+    assert answer.status_code == 401
+    assert answer.json()["error"]["code"] == "Unauthorized"
+    assert running.returncode == 0

@@ -1,14 +1,19 @@
 """The demo is run for real: it ends with 0 only if every step did what it says."""
 
 import json
+import re
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app import demo, pki
+from app.demo.play import deploy_body
+from app.demo.throwaway import Authority
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,3 +46,38 @@ def test_the_ready_made_request_holds_a_new_certificate_with_its_key(
     )
     assert faults == ()
     assert bundle is not None
+
+
+def test_make_run_serves_until_stopped_and_prints_a_command_that_works() -> None:
+    environment = {"PATH": "", "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", "demo", "--serve"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        shown = ""
+        while "Stop with Ctrl-C." not in shown:
+            line = running.stdout.readline()
+            assert line, shown
+            shown += line
+        address = re.search(r"Serving at (\S+)", shown)
+        token = re.search(r"Bearer (\S+)'", shown)
+        assert address is not None
+        assert token is not None
+        body = deploy_body(Authority().issue("api-prod.example.test"))
+        answer = httpx.post(
+            f"{address[1]}/api/v1/connectors/AzureKeyVault/deploy",
+            json=body,
+            headers={"Authorization": f"Bearer {token[1]}", "Prefer": "wait=30"},
+            timeout=60,
+        )
+        running.send_signal(signal.SIGTERM)
+        rest = running.stdout.read()
+
+    assert answer.json()["state"] == "succeeded"
+    assert "service.draining" in rest
+    assert running.returncode == 0

@@ -36,13 +36,14 @@ def stage(folder: Path, *, port: int | None = None) -> Iterator[Stage]:
 
     Args:
         folder: for the record, the access file, the vault's CA and the log; no key goes there.
-        port: where to serve, with the log on standard output; else a free one, and a quiet log.
+        port: where to serve if it is free, with the log on standard output; else a free one,
+            and a quiet log.
     """
     emulator = Emulator()
     with emulator.running():
         emulator.write_ca(folder / "ca.pem")
         token, _ = main.new_caller("demo", folder / "callers.toml")
-        url = f"http://127.0.0.1:{port or _free_port()}"
+        url = f"http://127.0.0.1:{_free_port(port or 0)}"
         with (folder / "log").open("wb") as log:
             service = subprocess.Popen(
                 [sys.executable, "-m", "app", "serve"],
@@ -83,7 +84,11 @@ def _wait_until_ready(url: str, service: "subprocess.Popen[bytes]", log: Path) -
     raise OSError(f"The service did not start. {log.read_text()[-2000:]}")
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+def _free_port(wanted: int) -> int:
+    """The port *wanted* where nobody listens on it yet, or another one."""
+    try:
+        with socket.create_server(("127.0.0.1", wanted)) as server:
+            port: int = server.getsockname()[1]
+            return port
+    except OSError:
+        return _free_port(0)
