@@ -132,9 +132,13 @@ def ec_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(curve or ec.SECP256R1())
 
 
-@cache
 def rsa_key(bits: int = 2048, which: int = 0) -> rsa.RSAPrivateKey:
     """The RSA key of this size; *which* tells keys of one size apart."""
+    return _rsa_key(bits, which)
+
+
+@cache
+def _rsa_key(bits: int, which: int) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
 

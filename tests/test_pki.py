@@ -554,6 +554,17 @@ def test_authorities_that_sign_each_other_are_no_endless_path(ca: Authority) -> 
     assert sent.accepted().chain == (one.leaf, other.leaf)
 
 
+def test_a_name_occurs_once_on_the_way_up(ca: Authority) -> None:
+    first, second = made.self_signed("First", ca=True), made.self_signed("Second", ca=True)
+    again = first.issue("Second", key=second.key, ca=True)
+    one = again.issue("First", key=first.key, ca=True)
+    twice = first.issue("Second", key=second.key, ca=True)
+    leaf = second.issue()
+    chain = again.cert_pem + one.cert_pem + twice.cert_pem
+
+    assert Sent(leaf.cert_pem, leaf.key_pem, chain).refused() == _FORGED
+
+
 def test_an_issuer_is_told_by_its_name_and_its_signature(ca: Authority) -> None:
     leaf = ca.issue().leaf
 
