@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain, repeat
 from typing import Final
 
 import structlog
@@ -24,7 +25,7 @@ from app.deployment.saga import Limits
 from app.metrics import Metrics
 from app.store import IdempotencyKey, Store
 
-_SAVE_AGAIN_S: Final = (0.1, 0.5, 2.0)
+_SAVE_AGAIN_S: Final = (0.1, 0.5, 2.0, 10.0)
 _BEFORE_ANY_CHANGE: Final = frozenset({State.QUEUED, State.SNAPSHOTTING})
 
 
@@ -97,7 +98,7 @@ class Worker:
         """Start the pool, first with what a crash left unfinished."""
         for deployment in await self._store.unfinished():
             if deployment.state in _BEFORE_ANY_CHANGE:
-                await self._steps(deployment).save(_interrupted(deployment, self._outside.now()))
+                await self._interrupt(deployment)
             else:
                 self._admit(deployment, Held())
         self._tasks = [
@@ -120,17 +121,8 @@ class Worker:
             raise errors.Draining
         if self._waiting >= self._pool.queue_limit:
             raise errors.QueueFull
-        self._count_waiting(+1)
-        try:
-            accepted = await self._store.accept(deployment, event, key)
-        except BaseException:
-            self._count_waiting(-1)
-            raise
-        self._count_waiting(-1)
-        if accepted.id == deployment.id:
-            self._outside.told(event)
-            self._admit(accepted, held)
-        return accepted
+        # Whoever asked may go away; what was recorded is queued all the same.
+        return await asyncio.shield(self._accept(deployment, held, event, key))
 
     async def cancel(self, id: str, actor: Actor) -> Deployment:  # noqa: A002 - the field's name
         """Cancel a queued deployment.
@@ -146,9 +138,13 @@ class Worker:
             raise errors.NotCancellable
         queue.remove(found)
         self._count_waiting(-1)
-        found[1].drop()
         ended = moved(found[0], State.CANCELLED, finished_at=self._outside.now())
-        await self._steps(found[0]).save(ended, actor=actor)
+        try:
+            await self._steps(found[0]).save_once(ended, actor=actor)
+        except errors.StoreUnavailable:
+            self._admit(*found)
+            raise
+        found[1].drop()
         return ended
 
     async def drain(self, *, within: float) -> None:
@@ -173,7 +169,24 @@ class Worker:
         for deployment, held in left:
             held.drop()
             if deployment.state in _BEFORE_ANY_CHANGE:
-                await self._steps(deployment).save(_interrupted(deployment, self._outside.now()))
+                await self._interrupt(deployment)
+
+    async def _accept(
+        self, deployment: Deployment, held: Held, event: Event, key: IdempotencyKey | None
+    ) -> Deployment:
+        self._count_waiting(+1)  # a place is taken while it is recorded
+        try:
+            accepted = await self._store.accept(deployment, event, key)
+        finally:
+            self._count_waiting(-1)
+        if accepted.id == deployment.id:
+            self._outside.told(event)
+            self._admit(accepted, held)
+        return accepted
+
+    async def _interrupt(self, deployment: Deployment) -> None:
+        ended = replace(failed(deployment, errors.KeyGone()), finished_at=self._outside.now())
+        await self._steps(deployment).save_once(ended)
 
     def _steps(self, deployment: Deployment) -> "_Steps":
         return _Steps(self._store, self._metrics, self._outside, deployment)
@@ -218,11 +231,8 @@ class Worker:
             await self._run(steps, connector, held)
         except asyncio.CancelledError:
             if steps.last.state in _BEFORE_ANY_CHANGE:
-                await steps.save(_interrupted(steps.last, self._outside.now()))
+                await self._interrupt(steps.last)
             raise
-        except errors.StoreUnavailable:
-            # The last saved state stands, and the next start goes on from there by looking.
-            structlog.get_logger().exception("worker.not_saved", state=steps.last.state.value)
         finally:
             self._metrics.stopped(deployment)
             structlog.contextvars.clear_contextvars()
@@ -234,8 +244,6 @@ class Worker:
         while steps.last.state in NEXT:
             try:
                 await saga.run(steps.last, connector, held, steps.save, limits=limits, now=now)
-            except errors.StoreUnavailable:
-                raise
             except Exception:  # noqa: BLE001 - one of the two edges: a fault of ours must end too
                 structlog.get_logger().exception("worker.fault", state=steps.last.state.value)
                 ended = failed(steps.last, errors.InternalError())
@@ -265,33 +273,26 @@ class _Steps:
         self._since = time.perf_counter()
         self.last = deployment
 
-    async def save(self, after: Deployment, *, actor: Actor | None = None) -> None:
-        """Save *after*; a store that is briefly unavailable is tried again.
+    async def save(self, after: Deployment) -> None:
+        """Save *after*, however long the store is unavailable: no step begins before that."""
+        for wait in chain(_SAVE_AGAIN_S, repeat(_SAVE_AGAIN_S[-1])):
+            try:
+                await self.save_once(after)
+            except errors.StoreUnavailable:
+                structlog.get_logger().exception("worker.not_saved", state=after.state.value)
+            else:
+                return
+            await asyncio.sleep(wait)
 
-        The write is shielded: once begun it is finished, whoever stops waiting for it.
-        """
+    async def save_once(self, after: Deployment, *, actor: Actor | None = None) -> None:
+        """Save *after*. Once begun the write is finished, whoever stops waiting for it."""
         at = self._outside.now()
         event = trail.event(after, id=self._outside.new_id("evt"), at=at, actor=actor)
-        await asyncio.shield(self._store_it(after, event))
+        await asyncio.shield(self._store.save(after, event))
         self._outside.told(event)
         seconds, self._since = time.perf_counter() - self._since, time.perf_counter()
         self._metrics.observe(self.last, after, seconds=seconds)
         self.last = after
-
-    async def _store_it(self, after: Deployment, event: Event) -> None:
-        for wait in (*_SAVE_AGAIN_S, None):
-            try:
-                await self._store.save(after, event)
-            except errors.StoreUnavailable:
-                if wait is None:
-                    raise
-                await asyncio.sleep(wait)
-            else:
-                return
-
-
-def _interrupted(deployment: Deployment, at: datetime) -> Deployment:
-    return replace(failed(deployment, errors.KeyGone()), finished_at=at)
 
 
 def _lane(deployment: Deployment) -> str:

@@ -366,7 +366,7 @@ async def test_every_move_is_told_once_and_in_order(place: Place, start: Start) 
     assert {event.actor for event in place.told} == {PORTAL}
 
 
-async def test_a_record_that_cannot_be_written_stops_the_deployment_before_any_change(
+async def test_nothing_goes_on_while_the_record_cannot_be_written_and_all_does_afterwards(
     place: Place, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = await start()
@@ -374,15 +374,58 @@ async def test_a_record_that_cannot_be_written_stops_the_deployment_before_any_c
     await place.gate.let(1)
     imports: list[str] = []
     place.gate.fault = imports.append
+    refused = asyncio.Event()
+
+    async def full(*_: object) -> None:
+        refused.set()
+        raise errors.StoreUnavailable
+
+    monkeypatch.setattr("app.worker._SAVE_AGAIN_S", (0.01,))
+    monkeypatch.setattr(place.store, "save", full)
+    place.gate.open.set()
+    await refused.wait()
+
+    assert "import" not in imports
+    assert (await place.store.get(accepted.id)).state is State.SNAPSHOTTING
+    monkeypatch.undo()
+    assert (await place.end(accepted)).state is State.SUCCEEDED
+
+
+async def test_a_cancellation_that_cannot_be_written_leaves_the_deployment_queued(
+    place: Place, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = await start(concurrency=1)
+    await place.submit(worker)
+    await place.gate.let(1)
+    waiting, _ = await place.submit(worker)
 
     async def full(*_: object) -> None:
         raise errors.StoreUnavailable
 
-    monkeypatch.setattr("app.worker._SAVE_AGAIN_S", (0.0,))
-    monkeypatch.setattr(place.store, "save", full)
-    place.gate.open.set()
-    await worker.drain(within=5)
+    with monkeypatch.context() as patched:
+        patched.setattr(place.store, "save", full)
+        with pytest.raises(errors.StoreUnavailable):
+            await worker.cancel(waiting.id, SYSTEM)
 
-    assert "import" not in imports
-    monkeypatch.undo()
-    assert (await place.store.get(accepted.id)).state is State.SNAPSHOTTING
+    place.gate.open.set()
+    assert (await place.end(waiting)).state is State.SUCCEEDED
+
+
+async def test_who_leaves_while_it_is_recorded_does_not_leave_it_behind(
+    place: Place, start: Start
+) -> None:
+    worker = await start()
+    place.gate.open.set()
+    made, held = place.deployment()
+    event = trail.event(made, id=place.new_id("evt"), at=NOW)
+    asking = asyncio.create_task(worker.submit(made, held, event))
+    await asyncio.sleep(0)  # not a wait: it lets the asking begin
+
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    held.drop()  # as the API does when it gets no answer
+
+    await place.gate.let(1)
+    ended = await place.end(made)
+    assert ended.state in (State.SUCCEEDED, State.INTERRUPTED, State.FAILED)
