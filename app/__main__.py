@@ -47,7 +47,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = chosen.run(chosen)
     except (Unusable, Trouble, ValueError, OSError) as trouble:
-        sys.stderr.write(f"certctl-connectors: {trouble}\n")
+        why = f" ({trouble.__cause__})" if trouble.__cause__ is not None else ""
+        sys.stderr.write(f"certctl-connectors: {trouble}{why}\n")
         return 1
     except KeyboardInterrupt:
         return 130

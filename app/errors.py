@@ -19,7 +19,8 @@
     └── DeployError                a step of a deployment failed; kept on its record
         ├── VersionConflict        PlanChanged  RollbackImpossible
         ├── VerificationFailed     Superseded   KeyGone
-        ├── ImportOutcomeUnknown   DeadlineExceeded  InternalError
+        ├── ImportOutcomeUnknown   DeadlineExceeded  ImportDeadlineExceeded
+        ├── InternalError
         └── TargetError            the target's own refusal, in our words
             ├── TargetUnauthenticated
             ├── TargetForbidden    …Rbac  …Policy  …Firewall  …Connection
@@ -163,7 +164,7 @@ class UnknownConnector(RequestRefused):
 
 
 class DeploymentNotFound(RequestRefused):
-    """No deployment has this id; it may have been pruned by age."""
+    """No deployment has this id; the list has them all."""
 
     code = "deployment-not-found"
 
@@ -275,6 +276,15 @@ class DeadlineExceeded(DeployError):
 
     code = "deadline-exceeded"
     retryable = True
+
+
+class ImportDeadlineExceeded(DeadlineExceeded):
+    """The import had no answer before WORKER__DEADLINE_S was over, and may still be applied.
+
+    Do not send it again before comparing what the target serves with this certificate.
+    """
+
+    retryable = False
 
 
 class TargetError(DeployError):

@@ -51,8 +51,11 @@ def configure(*, style: str, level: str) -> None:
 
 
 def told(event: Event) -> None:
-    """Write an audit event as one line, beside the stored one."""
-    structlog.get_logger().info(
+    """Write an audit event as one line, beside the stored one, whatever the level is."""
+    structlog.wrap_logger(
+        structlog.WriteLogger(_StandardOutput()),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    ).info(
         event.action.value,
         audit_id=event.id,
         actor=event.actor.name,

@@ -65,8 +65,8 @@ def no_core_dumps() -> None:
     """See to it that no core dump can hold a key (Linux; elsewhere only the limit is set)."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if prctl is not None and prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError("Core dumps could not be switched off: prctl(PR_SET_DUMPABLE) failed.")
 
 
 def read_settings() -> Settings:

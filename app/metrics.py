@@ -83,8 +83,9 @@ class Metrics:
             self._ended(after)
 
     def started(self, deployment: Deployment, *, at: datetime) -> None:
-        """A deployment left the queue."""
-        self._wait.observe(max(0.0, (at - deployment.created_at).total_seconds()))
+        """A deployment left the queue; one that a start takes up again had not waited there."""
+        if deployment.state is State.QUEUED:
+            self._wait.observe(max(0.0, (at - deployment.created_at).total_seconds()))
         self._in_flight.labels(deployment.target.type).inc()
 
     def stopped(self, deployment: Deployment) -> None:
@@ -129,6 +130,8 @@ class Metrics:
 
     def _ended(self, deployment: Deployment) -> None:
         kind, state, rollback = deployment.target.type, deployment.state, deployment.rollback
+        if state is State.CANCELLED:
+            return  # nothing was attempted
         success = state in (State.SUCCEEDED, State.UNCHANGED)
         self._attempts.labels(kind, "success" if success else "failure").inc()
         if state is State.UNCHANGED:

@@ -113,8 +113,10 @@ class _Stopping(_Listening):
             self._close(force=True)
 
     async def _stop(self) -> None:
-        await self._drain()
-        self._close(force=False)
+        try:
+            await self._drain()
+        finally:  # whatever went wrong, the process ends, and the next start goes on by looking
+            self._close(force=False)
 
     def _close(self, *, force: bool) -> None:
         for server in (self, self.beside):

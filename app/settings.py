@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX: Final = "CERTCTL_CONNECTORS_"
+_LISTS: Final = (
+    f"A setting that is a list is not written as one. Write a JSON list, such as "
+    f"{PREFIX}AZURE__ALLOWED_VAULTS='[\"prod-*\"]'."
+)
 _GROUP: Final = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -148,6 +152,8 @@ def read(groups: Mapping[str, type[BaseModel]]) -> Settings:
         return made()
     except ValidationError as error:
         raise Unusable(_sentence(error)) from None
+    except SettingsError:  # a value that should be JSON is not; pydantic does not say which
+        raise Unusable(_LISTS) from None
 
 
 def environment_of_process() -> dict[str, str]:

@@ -166,8 +166,9 @@ class Worker:
         await asyncio.gather(*tasks, return_exceptions=True)
         left = [entry for queue in self._queues.values() for entry in queue]
         self._queues.clear()
-        for deployment, held in left:
+        for _, held in left:
             held.drop()
+        for deployment, _ in left:
             if deployment.state in _BEFORE_ANY_CHANGE:
                 await self._interrupt(deployment)
 
@@ -226,7 +227,11 @@ class Worker:
         connector = self._connectors[deployment.target.type]
         steps = self._steps(deployment)
         self._metrics.started(deployment, at=self._outside.now())
-        structlog.contextvars.bind_contextvars(deployment_id=deployment.id)
+        structlog.contextvars.bind_contextvars(
+            deployment_id=deployment.id,
+            request_id=deployment.request_id,
+            trace_id=deployment.trace_id,
+        )
         try:
             await self._run(steps, connector, held)
         except asyncio.CancelledError:

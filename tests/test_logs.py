@@ -83,3 +83,20 @@ def test_an_audit_event_is_told_with_all_that_a_search_needs(
     assert line["event_category"] == "deployment"
     assert line["certificate_name"] == "api-prod"
     assert (line["audit_id"], line["actor"]) == ("evt-1", "portal")
+
+
+def test_the_audit_trail_is_told_at_every_level(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(style="json", level="error")
+    logs.told(
+        Event(
+            id="evt-1",
+            timestamp=NOW,
+            actor=Actor(name="portal", kind="token"),
+            action=Action.VERIFIED,
+            resource_type="deployment",
+            resource_id="dep-1",
+        )
+    )
+
+    (line,) = lines(capsys.readouterr().out)
+    assert line["event"] == "deployment.verified"

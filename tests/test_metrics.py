@@ -176,3 +176,18 @@ def test_no_label_holds_what_a_caller_chose(metrics: Metrics, deployment: Deploy
     ended(metrics, replace(deployment, state=State.VERIFYING, error=error), State.ROLLED_BACK)
 
     assert b"secret" not in metrics.render()
+
+
+def test_a_cancelled_deployment_is_no_attempt(metrics: Metrics, deployment: Deployment) -> None:
+    ended(metrics, replace(deployment, state=State.QUEUED), State.CANCELLED)
+
+    assert value(metrics, "certctl_deploy_attempts_total", result="failure") == 0
+
+
+def test_what_a_start_takes_up_again_did_not_wait_in_the_queue(
+    metrics: Metrics, deployment: Deployment
+) -> None:
+    resumed = replace(deployment, state=State.VERIFYING)
+    metrics.started(resumed, at=NOW + timedelta(hours=9))
+
+    assert metrics.registry.get_sample_value("certctl_deploy_queue_wait_seconds_count") == 0

@@ -67,8 +67,9 @@ def metric_rows() -> Iterator[str]:
 
 def error_rows() -> Iterator[str]:
     for kind in sorted(errors.every(), key=lambda kind: kind.code):
+        status = problems.status(kind).value
         kept = issubclass(kind, errors.DeployError)
-        where = "on the record" if kept else str(problems.status(kind).value)
+        where = f"the record ({status})" if kept else str(status)
         again = "yes" if kind.retryable else "no"
         yield f"| `{kind.code}` | {where} | {again} | {errors.advice(kind)} |"
 

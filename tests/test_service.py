@@ -230,6 +230,7 @@ def test_metrics_have_a_port_of_their_own_when_asked(home: Home) -> None:
         pytest.param({"ACCESS__FILE": "gone.toml"}, "access file", id="no-access-file"),
         pytest.param({"STORE__URL": "mysql://x"}, "sqlite", id="no-such-store"),
         pytest.param({"HTTP__HOTS": "x"}, "Unknown setting", id="unknown-setting"),
+        pytest.param({"AZURE__CA_BUNDLE": "gone.pem"}, "AZURE__CA_BUNDLE", id="no-ca-bundle"),
         pytest.param(
             {"ACCESS__MODE": "disabled", "HTTP__HOST": "0.0.0.0"},  # noqa: S104 - to be refused
             "loopback",

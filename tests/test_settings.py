@@ -77,3 +77,10 @@ def test_settings_cannot_be_changed_afterwards(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(ValueError, match="frozen"):
         found.http.port = 1
+
+
+def test_a_list_that_is_not_written_as_one_is_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(Unusable, match="JSON list"):
+        read(monkeypatch, AZURE__ALLOWED_VAULTS="prod-*")

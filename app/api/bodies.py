@@ -4,14 +4,19 @@ FastAPI would read a body before anything else, and keep its text for as long as
 lives (two minutes, with `Prefer: wait=120`). Here it goes when the function that asked returns.
 """
 
-from typing import TypeVar
+import asyncio
+from collections.abc import Iterator
+from typing import Final, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from app.api import faults
 from app.errors import Fault, InvalidRequest, MalformedRequest
 
+_ARRIVES_S: Final = 30
+_KEYS: Final = ("cert_pem", "chain_pem", "key_pem", "previous_key_pem")  # examined by pki
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -25,7 +30,11 @@ async def read(request: Request) -> bytes:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise MalformedRequest("Send JSON in UTF-8, with Content-Type: application/json.")
-    return b"".join([chunk async for chunk in request.stream()])
+    try:
+        async with asyncio.timeout(_ARRIVES_S):
+            return b"".join([chunk async for chunk in request.stream()])
+    except TimeoutError as slow:
+        raise MalformedRequest(f"The body did not arrive within {_ARRIVES_S} s.") from slow
 
 
 def parse(body: bytes, model: type[Model]) -> Model | tuple[Fault, ...]:
@@ -35,12 +44,29 @@ def parse(body: bytes, model: type[Model]) -> Model | tuple[Fault, ...]:
         MalformedRequest: it is no JSON.
     """
     try:
-        return model.model_validate_json(body)
+        valid = model.model_validate_json(body)
     except ValidationError as invalid:
         found = invalid.errors(include_url=False, include_input=False)
+    else:
+        return tuple(_misplaced(from_json(body))) or valid
     if found[0]["type"] == "json_invalid":
         raise MalformedRequest  # outside `except`: pydantic's error holds what was sent
     return faults.named([dict(one) for one in found])
+
+
+def _misplaced(value: object, field: str = "") -> Iterator[Fault]:
+    """A private key wherever none belongs: there it would be stored, or sent on as a tag."""
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from _misplaced(name, field)
+            if field or name not in _KEYS:
+                yield from _misplaced(one, f"{field}.{name}" if field else name)
+    elif isinstance(value, str) and "PRIVATE KEY" in value:
+        yield Fault(
+            field=field.partition(".")[0] or "*",
+            code="private-key-misplaced",
+            message="A private key is in this field; it goes into key_pem.",
+        )
 
 
 def strictly(parsed: Model | tuple[Fault, ...]) -> Model:

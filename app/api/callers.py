@@ -56,7 +56,8 @@ async def _call(request: Request) -> Call:
     except Unauthenticated:
         operation = f"{request.method} {request.scope['route'].path}"
         nobody = Call(request=request, rooms=rooms, actor=ANONYMOUS)
-        await nobody.note(Action.ACCESS_DENIED, ("operation", operation))
+        client = request.client.host if request.client else None
+        await nobody.note(Action.ACCESS_DENIED, ("operation", operation), client=client)
         raise
     return Call(request=request, rooms=rooms, actor=actor)
 

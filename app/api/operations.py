@@ -49,6 +49,7 @@ class Operations:
         await call.note(
             Action.CONFIG_VALIDATED,
             ("target", target.address),
+            **trail.named(target),
             target_type=self.kind.type,
         )
         return wire.response(answers.ValidConfig(valid=True, target_config=dict(target.config)))
@@ -83,6 +84,7 @@ class Operations:
         await call.note(
             Action.PLANNED,
             ("target", asked.deployment.target.address),
+            **trail.named(asked.deployment.target),
             target_type=self.kind.type,
             certificate_id=asked.deployment.certificate_id,
             thumbprint=asked.deployment.certificate.thumbprint,
@@ -105,6 +107,7 @@ class Operations:
         await call.note(
             Action.VALIDATED,
             ("target", target.address),
+            **trail.named(target),
             target_type=self.kind.type,
             certificate_id=asked.metadata.get("certificate_id"),
             serial=asked.serial,

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -54,6 +55,9 @@ _ROUTING: Final = {
 }
 
 
+_log = structlog.get_logger()
+
+
 def status(kind: type[errors.Trouble]) -> HTTPStatus:
     """The HTTP status of an error class: its own, or its nearest ancestor's."""
     return next(_STATUS[one] for one in kind.__mro__ if one in _STATUS)
@@ -83,6 +87,12 @@ def fields(trouble: errors.Trouble, *, instance: str, request_id: str) -> dict[s
     return members
 
 
+def cause(trouble: errors.Trouble) -> str:
+    """What an operator may read of the cause; of a target's error its kind, for its text is not."""
+    known = isinstance(trouble, errors.StoreUnavailable)
+    return str(trouble.__cause__) if known else type(trouble.__cause__).__name__
+
+
 def answer(
     scope: Scope,
     trouble: errors.Trouble,
@@ -109,6 +119,8 @@ def install(app: FastAPI) -> None:
 
 async def _refused(request: Request, trouble: Exception) -> Response:
     assert isinstance(trouble, errors.Trouble)  # noqa: S101 - what it is registered for
+    if status(type(trouble)) >= HTTPStatus.INTERNAL_SERVER_ERROR and trouble.__cause__ is not None:
+        _log.warning("request.failed", code=trouble.code, cause=cause(trouble))
     return answer(request.scope, trouble)
 
 

@@ -32,10 +32,6 @@ class Queue(Protocol):
     def alive(self) -> bool:
         """Whether every member of the worker pool still runs."""
 
-    @property
-    def waiting(self) -> int:
-        """How many deployments wait."""
-
     async def submit(
         self, deployment: Deployment, held: Held, event: Event, key: IdempotencyKey | None
     ) -> Deployment:

@@ -18,8 +18,9 @@ class Held:
 
     `bundle` is what to deploy, `previous_key` what the caller sent to make a rollback possible,
     `previous` the connector's own: the whole previous secret, where it could be read. After a
-    crash all three are gone. `looked` says that the snapshot was taken in this very run, so that
-    an import need not look first; whoever imports takes it back.
+    crash all three are gone. `looked` is when the snapshot was taken in this very run, by the
+    event loop's clock, so that an import right after it need not look first; whoever imports
+    takes it back.
     """
 
     __slots__ = ("bundle", "looked", "previous", "previous_key")
@@ -30,7 +31,7 @@ class Held:
         self.bundle = bundle
         self.previous_key = previous_key
         self.previous: object | None = None
-        self.looked = False
+        self.looked: float | None = None
 
     def __repr__(self) -> str:
         return "<Held>"

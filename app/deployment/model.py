@@ -205,7 +205,21 @@ def failed(deployment: Deployment, failure: errors.DeployError) -> Deployment:
     if state is State.ROLLBACK_FAILED and rollback is not None:
         reason = rollback.reason or failure.code
         rollback = replace(rollback, outcome=Outcome.ALSO_FAILED, reason=reason)
+        text = f"{error.message} {_to_a_person(deployment, failure)}"
+        error = replace(error, message=text, retryable=False)
     return moved(deployment, state, error=error, rollback=rollback)
+
+
+def _to_a_person(deployment: Deployment, failure: errors.DeployError) -> str:
+    """What to do when a rollback failed: where to look, and which version to put back."""
+    before, ours = deployment.snapshot, deployment.version_id
+    versions = f" Ours is version {ours}." if ours else ""
+    if before is not None:
+        versions += f" Put back version {before.version_id}, or import a certificate that is right."
+    return (
+        f"The rollback failed too ({failure.code}): {failure.message} A person must look at what "
+        f"{deployment.target.address} serves now.{versions}"
+    )
 
 
 def _way_out(state: State, failure: errors.DeployError) -> State:

@@ -90,7 +90,9 @@ async def _advance(
         async with asyncio.timeout_at(deadline):
             return await _step(deployment, connector, held)
     except TimeoutError:
-        return failed(deployment, errors.DeadlineExceeded())
+        importing = deployment.state is State.IMPORTING
+        late = errors.ImportDeadlineExceeded if importing else errors.DeadlineExceeded
+        return failed(deployment, late())
     except errors.DeployError as failure:
         return failed(deployment, failure)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from app.audit import Action, Actor, Event
-from app.deployment.model import Deployment, State
+from app.deployment.model import Deployment, State, Target
 
 TOLD = {
     State.QUEUED: Action.ACCEPTED,
@@ -38,13 +38,15 @@ def event(deployment: Deployment, *, id: str, at: datetime, actor: Actor | None 
     )
 
 
+def named(target: Target) -> dict[str, str]:
+    """What the trail says of a target: the texts of its configuration, such as its name."""
+    return {key: value for key, value in target.config.items() if isinstance(value, str)}
+
+
 def _details(deployment: Deployment) -> Mapping[str, object]:
-    named = {
-        key: value for key, value in deployment.target.config.items() if isinstance(value, str)
-    }
     rollback, error = deployment.rollback, deployment.error
     return {
-        **named,
+        **named(deployment.target),
         "target_type": deployment.target.type,
         "state": deployment.state.value,
         "certificate_id": deployment.certificate_id,

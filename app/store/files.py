@@ -1,5 +1,6 @@
 """Where the store is: the address, the file (0600) and its folders (0700), the connections."""
 
+import fcntl
 import os
 import sqlite3
 from pathlib import Path
@@ -24,6 +25,30 @@ def path(url: str) -> Path | None:
             " no other store is built in."
         )
     return None if name == _MEMORY else Path(name).absolute()
+
+
+def locked(file: Path | None) -> int | None:
+    """Hold the store for this process alone, for as long as what is returned stays open.
+
+    Two processes on one file would each take up what the other has under way.
+
+    Raises:
+        StoreUnavailable: another process holds it.
+    """
+    if file is None:
+        return None
+    _make_folders(file)
+    lock = os.open(
+        file.with_name(f"{file.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+    )
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as held:
+        os.close(lock)
+        raise errors.StoreUnavailable(
+            "Another process uses this store. Stop it first, or name another file in STORE__URL."
+        ) from held
+    return lock
 
 
 def writing(file: Path | None, *, patience: float) -> sqlite3.Connection:
@@ -65,7 +90,11 @@ def reading(file: Path, *, patience: float) -> sqlite3.Connection:
 
 
 def _make(file: Path) -> None:
+    _make_folders(file)
+    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _make_folders(file: Path) -> None:
     missing = [folder for folder in file.parents if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(mode=0o700, exist_ok=True)
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -7,6 +7,7 @@ can see, reads in the writer's thread.
 import asyncio
 import contextlib
 import hmac
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class _Opened:
     writing: sqlite3.Connection
     reading: sqlite3.Connection | None
     secret: bytes
+    lock: int | None
     patience: float
 
 
@@ -45,6 +47,7 @@ class Store:
 
     def __init__(self, opened: _Opened, *, idempotency: timedelta, now: Clock) -> None:
         self._secret = opened.secret
+        self._lock = opened.lock
         self._patience = opened.patience
         self._idempotency = idempotency
         self._now = now
@@ -89,6 +92,8 @@ class Store:
             await self._reader.aclose()  # first: the last to close tidies the log away
         await self._writer.aclose()
         self._live.close()
+        if self._lock is not None:
+            os.close(self._lock)  # last: another process may have the file from here on
 
     def fingerprint(self, body: bytes) -> str:
         """HMAC-SHA-256 of a request's body under the store's secret, in hex.
@@ -227,17 +232,26 @@ class Store:
 def _open(file: Path | None, patience: float) -> _Opened:
     """Everything that touches the disk before the first question."""
     with _translated(), contextlib.ExitStack() as undo:
+        lock = files.locked(file)
+        if lock is not None:
+            undo.callback(os.close, lock)
         writing = files.writing(file, patience=patience)
         undo.callback(writing.close)
         tables.migrate(writing)
         secret = tables.fingerprint_secret(writing)
         reading = None if file is None else files.reading(file, patience=patience)
         undo.pop_all()
-        return _Opened(writing=writing, reading=reading, secret=secret, patience=patience)
+        return _Opened(
+            writing=writing, reading=reading, secret=secret, patience=patience, lock=lock
+        )
 
 
 def _migrate(file: Path | None) -> tuple[int, int]:
-    with _translated(), contextlib.closing(files.writing(file, patience=5.0)) as connection:
+    with _translated(), contextlib.ExitStack() as stack:
+        lock = files.locked(file)
+        if lock is not None:
+            stack.callback(os.close, lock)
+        connection = stack.enter_context(contextlib.closing(files.writing(file, patience=5.0)))
         return tables.migrate(connection)
 
 

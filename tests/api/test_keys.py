@@ -1,12 +1,13 @@
 """A key's text goes as soon as it was read: none is left while a caller waits for the end."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 import httpx
 import orjson
+import pytest
 from starlette.types import Message
 
 from tests.api.conftest import Bench
@@ -67,3 +68,28 @@ async def test_no_text_of_a_key_is_left_while_its_sender_waits(
     await bench.queue.finish(bench.queue.deployments[0])
     await serving
     assert sent[0]["status"] == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        pytest.param(lambda key: {"metadata": {"note": key}}, "metadata", id="metadata"),
+        pytest.param(lambda key: {"metadata": {key: "x"}}, "metadata", id="a-name-in-metadata"),
+        pytest.param(lambda key: {"expected_version": key}, "expected_version", id="a-version"),
+    ],
+)
+async def test_a_key_in_the_wrong_field_is_refused_and_not_stored(
+    http: httpx.AsyncClient,
+    asked: dict[str, Any],
+    issued: Issued,
+    change: Callable[[str], dict[str, object]],
+    field: str,
+) -> None:
+    answer = await http.post(
+        "/api/v1/connectors/Shelf/deploy", json={**asked, **change(issued.key_pem)}
+    )
+
+    assert answer.status_code == 422
+    assert {fault["field"].partition(".")[0] for fault in answer.json()["errors"]} == {field}
+    assert issued.key_pem.splitlines()[1] not in answer.text
+    assert (await http.get("/api/v1/deployments")).json()["data"] == []

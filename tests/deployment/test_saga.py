@@ -6,7 +6,7 @@ import pytest
 
 from app import errors
 from app.deployment.connector import Held, Proof, Standing
-from app.deployment.model import Deployment, Failure, Outcome, Plan, Rollback, State
+from app.deployment.model import Deployment, Outcome, Plan, Rollback, State
 from app.pki import Notice
 from tests.certificates import Issued
 from tests.conftest import Clock
@@ -149,12 +149,23 @@ async def test_the_first_error_is_the_one_reported(
 
     end = await _run(issued, shelf, held, diary)
 
-    assert end.error == Failure(
-        code="verification-failed",
-        message="It is something else.",
-        retryable=False,
-        step=S.VERIFYING,
-    )
+    assert end.error is not None
+    assert (end.error.code, end.error.step) == ("verification-failed", S.VERIFYING)
+    assert end.error.message.startswith("It is something else. The rollback failed too")
+
+
+async def test_a_rollback_that_failed_says_what_a_person_must_do(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.fail(S.VERIFYING, errors.VerificationFailed())
+    shelf.fail(S.ROLLING_BACK, errors.TargetThrottled())
+
+    end = await _run(issued, shelf, held, diary)
+
+    assert end.error is not None
+    assert not end.error.retryable
+    for told in ("target-throttled", "shelf/api", "version v2", "Put back version v1"):
+        assert told in end.error.message
 
 
 async def test_a_rollback_that_fails_keeps_its_own_reason_beside_the_first_error(

@@ -275,5 +275,20 @@ async def test_only_the_owner_can_read_the_file(tmp_path: Path) -> None:
     folders = [stat.S_IMODE(folder.stat().st_mode) for folder in files[0].parents[:2]]
     await store.aclose()
 
-    assert modes == {"store.db": 0o600, "store.db-shm": 0o600, "store.db-wal": 0o600}
+    assert modes.keys() == {"store.db", "store.db.lock", "store.db-shm", "store.db-wal"}
+    assert set(modes.values()) == {0o600}
     assert folders == [0o700, 0o700]
+
+
+async def test_a_second_process_is_refused_until_the_first_has_closed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    first = await Store.open(url, now=lambda: at(0))
+
+    with pytest.raises(errors.StoreUnavailable, match="Another process uses this store"):
+        await Store.open(url, now=lambda: at(0))
+    with pytest.raises(errors.StoreUnavailable, match="Another process uses this store"):
+        await Store.migrate(url)
+
+    await first.aclose()
+    second = await Store.open(url, now=lambda: at(0))
+    await second.aclose()

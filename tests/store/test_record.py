@@ -195,6 +195,7 @@ def test_a_fingerprint_needs_the_stores_own_secret(store: Store) -> None:
 async def test_the_fingerprint_secret_outlives_a_restart_and_differs_between_stores(
     url: str, store: Store
 ) -> None:
+    await store.aclose()
     again = await Store.open(url, now=lambda: at(0))
     other = await Store.open("sqlite:///:memory:", now=lambda: at(0))
 

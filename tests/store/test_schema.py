@@ -42,6 +42,8 @@ async def test_a_new_store_is_migrated_once(url: str) -> None:
 
 
 async def test_a_store_can_be_opened_without_migrating_it_first(url: str, store: Store) -> None:
+    await store.aclose()
+
     assert await Store.migrate(url) == (len(tables.MIGRATIONS), len(tables.MIGRATIONS))
 
 

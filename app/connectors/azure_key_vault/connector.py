@@ -3,6 +3,7 @@
 Key Vault cannot restore a version: a rollback imports the previous one again, as a new version.
 """
 
+import asyncio
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +22,7 @@ from app.connectors.azure_key_vault.current import Whose, settle
 from app.connectors.azure_key_vault.looking import Looking
 from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.result import result
-from app.connectors.azure_key_vault.sending import send
+from app.connectors.azure_key_vault.sending import Look, send
 from app.connectors.azure_key_vault.vaults import Vaults
 from app.deployment.connector import Held, Proof, Served, Standing
 from app.deployment.model import Deployment, Plan, Rollback, Snapshot, Target
@@ -31,6 +32,7 @@ from app.pki import Bundle, Notice
 _PFX_LIMIT: Final = 25 * 1024  # characters of base64: the secret of a certificate is 25 KB at most
 _PFX_NEAR: Final = 15 * 1024  # bytes of DER below which no PFX comes near that
 _LONGEST_TAG: Final = 256
+_FRESH_S: Final = 1.0  # a look this young needs no other before the import
 _OURS: Final = frozenset({Whose.OURS})
 _RESTORED: Final = frozenset({Whose.RESTORED})
 _ACTED: Final = frozenset(Whose) - {Whose.BEFORE, Whose.GONE}
@@ -84,15 +86,14 @@ class AzureKeyVault:
         """Look at the vault, and keep what a rollback needs."""
         config = _config(deployment.target)
         found = await self._looking.take(self._vaults.of(config), config, deployment, held)
-        held.looked = True
+        held.looked = asyncio.get_running_loop().time()
         return found
 
     async def import_certificate(self, deployment: Deployment, held: Held) -> str:
         """Import once, and say under which version."""
         vault, name = self._reach(deployment)
         landed = partial(_landed, vault, name, deployment, _OURS)
-        looked, held.looked = held.looked, False
-        version = None if looked else await landed(self._patience.stale)
+        version = await self._look_first(held, landed)
         if version is not None:
             return version
         if held.bundle is None:
@@ -104,10 +105,7 @@ class AzureKeyVault:
 
     async def verify(self, deployment: Deployment) -> Proof:
         """Read back: one version-less read that shows our version proves it and its currency."""
-        vault, name = self._reach(deployment)
-        found, latest = await settle(
-            vault, name, deployment, until=_OURS, waits=self._patience.stale
-        )
+        found, latest = await self._read_back(deployment)
         if found is Whose.STRANGERS:
             raise errors.Superseded
         if found is Whose.GONE:
@@ -125,9 +123,8 @@ class AzureKeyVault:
     async def roll_back(self, deployment: Deployment, held: Held) -> str | None:
         """Put the snapshot back as a new version, and read it back."""
         vault, name = self._reach(deployment)
-        found, latest = await settle(
-            vault, name, deployment, until=_ACTED, waits=self._patience.stale
-        )
+        waits = self._patience.stale if deployment.version_id else self._patience.late
+        found, latest = await settle(vault, name, deployment, until=_ACTED, waits=waits)
         snapshot, rollback = deployment.snapshot, deployment.rollback
         if found is Whose.STRANGERS:
             raise errors.Superseded
@@ -169,6 +166,28 @@ class AzureKeyVault:
         """Close the clients and what they share."""
         await self._vaults.aclose()
 
+    async def _look_first(self, held: Held, landed: Look) -> str | None:
+        """Under which version it landed already; not looked for where we looked just now."""
+        looked, held.looked = held.looked, None
+        if looked is None:  # a crash came in between
+            return await landed(self._patience.stale)
+        just_now = asyncio.get_running_loop().time() - looked < _FRESH_S
+        return None if just_now else await landed(())
+
+    async def _read_back(self, deployment: Deployment) -> tuple[Whose, Version | None]:
+        """What is current; a vault that cannot be read for a while is no reason to undo."""
+        vault, name = self._reach(deployment)
+        for wait in (*self._patience.down, None):
+            try:
+                return await settle(
+                    vault, name, deployment, until=_OURS, waits=self._patience.stale
+                )
+            except errors.TargetError as trouble:
+                if wait is None or not trouble.retryable:
+                    raise
+            await asyncio.sleep(wait)
+        raise AssertionError
+
     async def _restored(self, deployment: Deployment, snapshot: Snapshot, made: str) -> str:
         """Read back that version *made* is current and is the previous certificate again."""
         vault, name = self._reach(deployment)
@@ -179,6 +198,8 @@ class AzureKeyVault:
             raise errors.Superseded
         if latest is None:
             raise errors.VerificationFailed("The certificate was deleted from the vault meanwhile.")
+        if found is not Whose.RESTORED and latest.id != made:
+            raise errors.VerificationFailed("The vault keeps serving what the rollback undoes.")
         if (latest.thumbprint, latest.enabled) != (snapshot.thumbprint, snapshot.enabled):
             raise errors.VerificationFailed("What is served after the rollback is something else.")
         return latest.id

@@ -159,7 +159,7 @@ def _warnings(latest: Version) -> Iterator[Notice]:
     if _renews_itself(latest):
         text = (
             "The existing policy would let Key Vault replace this certificate by one of its own at "
-            "80 % of its life. An import by us ends that."
+            "80 % of its life. Only an import by us ends that (`force` makes one)."
         )
         yield Notice(code="policy-renews-itself", message=text)
     if _secret_props(latest).get("contentType") == PEM:

@@ -12,6 +12,9 @@ class Patience:
 
     Args:
         read: before a read without a useful answer is repeated.
+        late: before a look for an import without an answer, which may still be on its way, is
+            repeated; a request outlives its connection.
+        down: before a read-back that could not be read is repeated.
         stale: before a look that shows what was there before is repeated. No formal promise of
             read-after-write was found in Azure's documents.
         unclear: after an import without a clear answer, before the look that decides on sending
@@ -22,6 +25,8 @@ class Patience:
     """
 
     read: tuple[float, ...] = (0.2, 0.8, 2.0)
+    late: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+    down: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 15.0)
     stale: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
     unclear: tuple[float, ...] = (1.0, 2.0)
     throttled: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)

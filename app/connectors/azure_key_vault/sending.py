@@ -33,17 +33,25 @@ async def send(
         Superseded: the look found another writer's version.
         TargetError: it was surely not applied.
     """
+    silent = False  # whether an earlier POST got no answer, and so might still land
     for wait in (*patience.unclear, None):
         try:
             return await _send(vault, name, body, look, patience)
         except Unclear as unclear:
+            silent = silent or not unclear.answered
             # the look comes right before the next POST, when all that was on its way has landed
             await asyncio.sleep(wait or 0)
-            landed = await _looked(look, patience, unclear)
+            landed = await _looked(look, patience, unclear.trouble)
             if landed is not None:
                 return landed
             if wait is None:
-                raise _verdict(unclear) from unclear
+                raise _verdict(unclear.trouble, silent=silent) from unclear
+        except TargetError as refused:
+            # It speaks of the last POST only; of an earlier one without an answer a look does.
+            landed = await _looked(look, patience, refused) if silent else None
+            if landed is not None:
+                return landed
+            raise _verdict(refused, silent=silent) from refused
     raise AssertionError
 
 
@@ -67,15 +75,13 @@ async def _send(
     raise AssertionError
 
 
-async def _looked(look: Look, patience: Patience, unclear: Unclear) -> str | None:
+async def _looked(look: Look, patience: Patience, trouble: TargetError) -> str | None:
     try:
         return await look(patience.stale)
-    except TargetError:
-        raise ImportOutcomeUnknown(answer=unclear.trouble.answer) from unclear
+    except TargetError as blind:
+        raise ImportOutcomeUnknown(answer=trouble.answer) from blind
 
 
-def _verdict(unclear: Unclear) -> TargetError | ImportOutcomeUnknown:
-    """A vault that answered and does not have it never took it; one that is silent still might."""
-    if unclear.answered:
-        return unclear.trouble
-    return ImportOutcomeUnknown(answer=unclear.trouble.answer)
+def _verdict(trouble: TargetError, *, silent: bool) -> TargetError | ImportOutcomeUnknown:
+    """A vault that answered and does not have it never took it; one that was silent still might."""
+    return ImportOutcomeUnknown(answer=trouble.answer) if silent else trouble

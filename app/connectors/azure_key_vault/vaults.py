@@ -47,6 +47,7 @@ class Vaults:
         self._patience = patience
         self._environment = environment
         self._counted = counted
+        self._trust = _trust(options.ca_bundle)
         self._open: _Open | None = None
         self._vaults: OrderedDict[tuple[str, CredentialMode], Vault] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
@@ -73,7 +74,7 @@ class Vaults:
 
     def _make(self, target: AzureKeyVaultTarget) -> Vault:
         if self._open is None:
-            self._open = _Open(self._options, self._environment, self._patience)
+            self._open = _Open(self._options, self._trust, self._environment, self._patience)
         credential = self._open.credentials.get(target.credential_mode, target.authority)
         client = CertificateClient(
             target.vault_url, credential, transport=self._open.transport(), logging_enable=False
@@ -92,13 +93,17 @@ class _Open:
     """What the clients share: a session, its connections, and the credentials."""
 
     def __init__(
-        self, options: AzureOptions, environment: Mapping[str, str], patience: Patience
+        self,
+        options: AzureOptions,
+        trust: ssl.SSLContext,
+        environment: Mapping[str, str],
+        patience: Patience,
     ) -> None:
         self._options = options
         connector = aiohttp.TCPConnector(
             limit=0,  # the worker pool is the bound
             resolver=_resolver(options.connect_to),
-            ssl=_trust(options.ca_bundle),
+            ssl=trust,
             keepalive_timeout=60,
         )
         self._session = aiohttp.ClientSession(
@@ -152,4 +157,8 @@ def _resolver(connect_to: str | None) -> AbstractResolver | None:
 
 
 def _trust(ca_bundle: str | None) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=ca_bundle)
+    """Whom to trust; told at the start, not at the first deployment, if that cannot be read."""
+    try:
+        return ssl.create_default_context(cafile=ca_bundle)
+    except OSError as error:  # also what the ssl module raises for a file without a certificate
+        raise ValueError(f"AZURE__CA_BUNDLE {ca_bundle} cannot be read: {error}") from None

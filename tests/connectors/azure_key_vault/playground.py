@@ -32,7 +32,9 @@ from tests.conftest import Clock
 VAULT: Final = "https://my-vault.vault.azure.net"
 NAME: Final = "api-prod"
 CALLS_OF_LOGIN: Final = ("challenge", "token", "identity_token")
-AT_ONCE: Final = Patience(read=(0,), stale=(0, 0), unclear=(0, 0), throttled=(0, 0), login=0)
+AT_ONCE: Final = Patience(
+    read=(0,), stale=(0, 0), late=(0, 0), down=(), unclear=(0, 0), throttled=(0, 0), login=0
+)
 
 Happening = Fault | Callable[[], object]
 Happenings = Mapping[State, Sequence[Happening]]

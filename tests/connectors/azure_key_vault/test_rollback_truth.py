@@ -327,6 +327,11 @@ MEETS = (
         faults=[fault("get_certificate", StaleRead(), nth=2)],
     ),
     Meets(
+        name="stale-look",
+        end=State.ROLLED_BACK,
+        faults=[fault("get_certificate", StaleRead(), count=3)],
+    ),
+    Meets(
         name="stale-reads",
         end=State.ROLLBACK_FAILED,
         faults=[fault("get_certificate", StaleRead(), nth=2, count=None)],

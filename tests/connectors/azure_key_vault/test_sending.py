@@ -285,6 +285,8 @@ async def test_an_import_that_lands_after_its_time_out_is_found_before_it_is_sen
         run = await play.deploy(new, at={State.IMPORTING: [slow]})
 
         assert run.final.state is State.SUCCEEDED
+        assert play.counted.count(("import_certificate", "none")) == 1
+        assert ("import_certificate", "200") not in play.counted
         assert play.imports() == 1
         assert len(play.vault.versions(NAME)) == 1
 

@@ -5,6 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
+from app.connectors.azure_key_vault import previous
 from app.deployment.connector import Held
 from app.deployment.model import Insist, Plan, State
 from app.emulator import Fault, StoreAnother
@@ -185,15 +186,37 @@ async def test_any_curve_is_deployed(
     assert play.vault.policy(NAME)["key_props"]["crv"] == name
 
 
+@pytest.mark.parametrize(
+    ("key", "props"),
+    [
+        (certificates.ec_key(), {"kty": "EC", "crv": "P-256"}),
+        (certificates.ec_key(ec.SECP384R1()), {"kty": "EC", "crv": "P-384"}),
+        (certificates.rsa_key(), {}),
+    ],
+    ids=["P-256", "P-384", "RSA"],
+)
+def test_the_policy_sent_names_the_curve_and_nothing_that_could_disagree(
+    ca: Authority, key: certificates.Key, props: dict[str, str]
+) -> None:
+    body = previous.request("value", PFX, ca.issue(key=key).leaf, {"env": "test"}, enabled=True)
+
+    assert body["policy"]["key_props"] == {"exportable": True, **props}
+    assert body.keys() == {"value", "policy", "attributes", "tags"}
+
+
 async def test_an_rsa_key_is_deployed_and_put_back(play: Playground, ca: Authority) -> None:
     old = ca.issue(key=certificates.rsa_key(2048, 1))
     play.store(old, content_type=None)
 
-    run = await play.deploy(ca.issue(key=certificates.rsa_key(2048)))
+    run = await play.deploy(
+        ca.issue(key=certificates.rsa_key(2048)),
+        at={State.IMPORTING: [Fault(operation="import", effect=StoreAnother())]},
+    )
 
-    assert run.final.state is State.SUCCEEDED
+    assert run.final.state is State.ROLLED_BACK
     assert run.final.rollback is not None
     assert run.final.rollback.plan is Plan.SECRET
+    assert serves(play.vault, old)
 
 
 async def test_a_policy_that_renews_itself_is_warned_of_and_ended(

@@ -8,6 +8,7 @@ from app.deployment.connector import Held
 from app.deployment.model import State
 from app.emulator import Answer, Fault, ForgetTags, StaleRead, StoreAnother
 from tests.certificates import Issued
+from tests.connectors.azure_key_vault.middlebox import Middlebox
 from tests.connectors.azure_key_vault.playground import NAME, Playground, serves
 
 
@@ -125,6 +126,26 @@ async def test_a_deletion_right_after_the_rollback_is_told(
     assert run.final.state is State.ROLLBACK_FAILED
     assert run.final.rollback is not None
     assert run.final.rollback.reason == "verification-failed"
+
+
+async def test_a_rollback_that_is_disabled_at_once_is_no_rollback(
+    behind: Playground, box: Middlebox, old: Issued, new: Issued
+) -> None:
+    behind.store(old)
+
+    def disabled() -> None:
+        behind.vault.set_enabled(NAME, behind.latest.version, False)
+
+    run = await behind.deploy(
+        new,
+        at={
+            State.IMPORTING: [Fault(operation="import", effect=StoreAnother())],
+            State.ROLLING_BACK: [lambda: box.on("POST", "/import", then=disabled)],
+        },
+    )
+
+    assert run.final.state is State.ROLLBACK_FAILED
+    assert not serves(behind.vault, old)
 
 
 async def test_tags_that_were_forgotten_are_a_warning(play: Playground, new: Issued) -> None:
