@@ -291,6 +291,46 @@ async def test_an_import_that_lands_after_its_time_out_is_found_before_it_is_sen
         assert len(play.vault.versions(NAME)) == 1
 
 
+@pytest.mark.parametrize("status", [400, 403, 409, 429])
+async def test_a_clear_refusal_does_not_speak_for_an_earlier_import_without_an_answer(
+    play: Playground, new: Issued, status: int
+) -> None:
+    refused = Fault(operation="import", effect=Answer(status=status), nth=2, count=ALWAYS)
+
+    run = await play.deploy(new, at={State.IMPORTING: [on_import(Drop()), refused]})
+
+    assert run.code == "import-outcome-unknown"
+    assert State.ROLLING_BACK in [saved.state for saved in run.saved]
+
+
+async def test_an_import_that_lands_after_a_later_refusal_is_undone_not_denied(
+    open_playground: Open, old: Issued, new: Issued
+) -> None:
+    late = (0.2,) * 20
+    patience = Patience(read=(0,), stale=(0,), late=late, unclear=(0, 0), throttled=())
+    async with open_playground(patience=patience, read_timeout_s=0.2) as play:
+        play.store(old)
+        slow = Fault(operation="import", effect=Delay(seconds=1))
+        refused = Fault(operation="import", effect=Answer(status=403), nth=2)
+
+        run = await play.deploy(new, at={State.IMPORTING: [slow, refused]})
+
+        assert run.final.state is State.ROLLED_BACK
+        assert serves(play.vault, old)
+
+
+async def test_a_look_that_is_no_longer_fresh_is_repeated_before_the_import(
+    play: Playground, old: Issued, new: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.connectors.azure_key_vault.connector._FRESH_S", 0)
+    play.store(old)
+
+    run = await play.deploy(new, at={State.IMPORTING: [lambda: play.store(new)]})
+
+    assert play.imports() == 0
+    assert run.final.state is State.SUPERSEDED or serves(play.vault, new)
+
+
 @pytest.mark.parametrize(
     "body", [b"<html>ok</html>", b"{}", b'{"id": "x"}', b"[]", b"\xff"], ids=repr
 )

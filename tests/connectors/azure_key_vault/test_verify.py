@@ -8,8 +8,9 @@ from app.deployment.connector import Held
 from app.deployment.model import State
 from app.emulator import Answer, Fault, ForgetTags, StaleRead, StoreAnother
 from tests.certificates import Issued
+from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.middlebox import Middlebox
-from tests.connectors.azure_key_vault.playground import NAME, Playground, serves
+from tests.connectors.azure_key_vault.playground import AT_ONCE, NAME, Playground, serves
 
 
 def on_read(effect: StaleRead | Answer, count: int | None = 1) -> Fault:
@@ -205,3 +206,13 @@ async def test_rolling_back_what_never_landed_puts_nothing_back(
 
     assert await play.connector.roll_back(lost, held) is None
     assert play.imports() == 0
+
+
+async def test_a_vault_that_cannot_be_read_for_a_while_is_no_reason_to_undo(
+    open_playground: Open, new: Issued
+) -> None:
+    async with open_playground(patience=replace(AT_ONCE, down=(0, 0))) as play:
+        run = await play.deploy(new, at={State.VERIFYING: [on_read(Answer(status=503), 5)]})
+
+        assert run.final.state is State.SUCCEEDED
+        assert play.imports() == 1
