@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import uvloop
+
 from app import __version__, demo, main, server
 from app.emulator import cli as emulator
 from app.errors import Trouble
@@ -68,7 +70,8 @@ def _add(
 
 def _serve(_: argparse.Namespace) -> int:
     main.no_core_dumps()
-    return asyncio.run(server.serve())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(server.serve())
 
 
 def _demo(chosen: argparse.Namespace) -> int:
