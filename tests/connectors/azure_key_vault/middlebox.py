@@ -145,7 +145,7 @@ async def between(emulator: Emulator, directory: Path) -> AsyncIterator[Middlebo
     await site.start()
     box.port = runner.addresses[0][1]
     assert site._server is not None  # noqa: SLF001 - to stop listening and nothing else
-    box.servers.append(site._server)  # noqa: SLF001
+    box.servers.append(site._server)  # noqa: SLF001 - likewise
     try:
         yield box
     finally:
