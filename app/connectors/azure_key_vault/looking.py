@@ -54,7 +54,8 @@ class Looking:
                 changes=("The first version under this name is made.",),
                 permissions=self._permissions(why),
             )
-        chain = previous.chain_for(latest.certificate, held)
+        # The whole secret brings its chain with it; without it, ours is the old one's if it fits.
+        chain = None if secret else previous.chain_for(latest.certificate, held)
         held.previous = Previous(latest.certificate, secret, chain)
         wanted = tags.for_import(deployment)
         same = latest.thumbprint == deployment.certificate.thumbprint
