@@ -228,6 +228,33 @@ async def test_a_rollback_drops_a_strangers_tags_where_ours_would_not_fit(
     assert play.latest.tags["certctl-managed-by"] == "certctl"
 
 
+async def test_a_later_clear_answer_does_not_speak_for_an_earlier_silence(
+    play: Playground, new: Issued
+) -> None:
+    clear = Fault(operation="import", effect=Answer(status=503), nth=2, count=ALWAYS)
+
+    run = await play.deploy(new, at={State.IMPORTING: [on_import(Answer(status=504)), clear]})
+
+    assert run.final.state is State.FAILED
+    assert run.code == "import-outcome-unknown"
+
+
+async def test_an_import_that_shows_only_after_a_later_refusal_is_verified(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    play.store(old)
+    refused = Fault(operation="import", effect=Answer(status=403), nth=2)
+    stale = Fault(operation="get_certificate", effect=StaleRead(), count=3)
+
+    run = await play.deploy(
+        new, at={State.IMPORTING: [on_import(Drop(applied=True)), refused, stale]}
+    )
+
+    assert run.final.state is State.SUCCEEDED
+    assert serves(play.vault, new)
+    assert play.imports() == 2
+
+
 async def test_our_certificate_without_our_tags_is_known_after_an_unclear_answer(
     play: Playground, new: Issued, old: Issued
 ) -> None:

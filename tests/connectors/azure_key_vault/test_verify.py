@@ -129,6 +129,27 @@ async def test_a_deletion_right_after_the_rollback_is_told(
     assert run.final.rollback.reason == "verification-failed"
 
 
+async def test_a_read_back_that_shows_the_version_from_before_proves_no_rollback(
+    behind: Playground, box: Middlebox, old: Issued, new: Issued
+) -> None:
+    """The certificate is the right one, but not the version that puts it back."""
+    behind.store(old)
+    before = behind.vault.entries[NAME]
+
+    def stale() -> None:
+        behind.vault.entries[NAME] = before
+
+    run = await behind.deploy(
+        new,
+        at={
+            State.IMPORTING: [Fault(operation="import", effect=StoreAnother())],
+            State.ROLLING_BACK: [lambda: box.on("POST", "/import", then=stale)],
+        },
+    )
+
+    assert run.final.state is State.ROLLBACK_FAILED
+
+
 async def test_a_rollback_that_is_disabled_at_once_is_no_rollback(
     behind: Playground, box: Middlebox, old: Issued, new: Issued
 ) -> None:
