@@ -11,10 +11,12 @@ import aiohttp
 import pytest
 from aiohttp.resolver import ThreadedResolver
 
+from app.connectors import REGISTRY
+from app.connectors.azure_key_vault import AzureOptions
 from app.deployment.model import State
 from app.emulator import Delay, Emulator, Fault
 from app.errors import DeployError
-from tests.certificates import Issued, authority
+from tests.certificates import NOW, Issued, authority
 from tests.conftest import Clock
 from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.middlebox import Middlebox
@@ -233,3 +235,20 @@ async def test_nothing_is_left_open(open_playground: Open, new: Issued) -> None:
             await play.connector.served(play.target())
 
     assert asyncio.all_tasks() == before
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"], ids=["absent", "unusable"])
+def test_a_ca_bundle_that_cannot_be_read_is_told_at_the_start(
+    tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+
+    with pytest.raises(ValueError, match="AZURE__CA_BUNDLE"):
+        REGISTRY["AzureKeyVault"].build(
+            AzureOptions(ca_bundle=str(file)),
+            environment={},
+            counted=lambda *_: None,
+            now=lambda: NOW,
+        )
