@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
+# Extras stay in the lock: without them pip looks for a newer coverage[toml], and has no hash for it.
 UV := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-      --generate-hashes --no-emit-index-url --no-header
+      --generate-hashes --no-emit-index-url --no-header --no-strip-extras
 
 # Made once, refreshed when a lock changes: what runs, and on top of it what tests.
 PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes

@@ -5,9 +5,11 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from app import errors
 from app.audit import Action
@@ -93,11 +95,25 @@ def test_the_lock_has_hashes_and_names_no_index(lock: str) -> None:
 def test_the_lock_holds_every_dependency(lock: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     locked = {
-        match[1] for match in re.finditer(r"^([\w.-]+)==", (ROOT / lock).read_text(), re.MULTILINE)
+        match[1]
+        for match in re.finditer(r"^([\w.-]+)[\[=]", (ROOT / lock).read_text(), re.MULTILINE)
     }
 
     wanted = {re.split(r"[>=\[]", one)[0] for one in project["dependencies"]}
     assert wanted <= locked
+
+
+def test_the_lock_pins_the_extras_that_are_asked_for_since_pip_would_fetch_newer_ones() -> None:
+    locked = set(re.findall(r"^([\w.-]+\[\S+\])==", (ROOT / LOCKS[-1]).read_text(), re.MULTILINE))
+    asked = {
+        f"{wanted.name.lower()}[{extra}]"
+        for distribution in metadata.distributions()
+        for wanted in map(Requirement, distribution.requires or ())
+        for extra in wanted.extras
+        if wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+    }
+
+    assert asked <= locked
 
 
 def test_no_file_names_a_place_of_one_machine() -> None:
