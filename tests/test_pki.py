@@ -687,8 +687,15 @@ def test_a_pfx_holds_key_leaf_and_intermediates_and_opens_without_a_password(
     assert [one.certificate for one in opened.additional_certs] == [ca.intermediate.leaf]
 
 
+def test_a_bundle_builds_its_pfx_once(ca: Authority) -> None:
+    bundle = _good(ca).accepted()
+
+    assert bundle.pfx() is bundle.pfx()
+
+
 def test_a_bundle_that_was_dropped_has_no_key_any_more(ca: Authority) -> None:
     bundle = _good(ca).accepted()
+    bundle.pfx()
     bundle.drop()
     bundle.drop()
 

@@ -33,6 +33,7 @@ _PFX_LIMIT: Final = 25 * 1024  # characters of base64: the secret of a certifica
 _PFX_NEAR: Final = 15 * 1024  # bytes of DER below which no PFX comes near that
 _LONGEST_TAG: Final = 256
 _FRESH_S: Final = 1.0  # a look this young needs no other before the import
+_ASKED_S: Final = 0.002  # by then both questions of a look are on their way
 _OURS: Final = frozenset({Whose.OURS})
 _RESTORED: Final = frozenset({Whose.RESTORED})
 _ACTED: Final = frozenset(Whose) - {Whose.BEFORE, Whose.GONE}
@@ -85,7 +86,11 @@ class AzureKeyVault:
     async def snapshot(self, deployment: Deployment, held: Held) -> Standing:
         """Look at the vault, and keep what a rollback needs."""
         config = _config(deployment.target)
-        found = await self._looking.take(self._vaults.of(config), config, deployment, held)
+        packing = asyncio.create_task(_pack(held), name="pack")
+        try:
+            found = await self._looking.take(self._vaults.of(config), config, deployment, held)
+        finally:
+            await packing
         held.looked = asyncio.get_running_loop().time()
         return found
 
@@ -238,6 +243,13 @@ _ID_TOO_LONG: Final = Fault(
     code="certificate-id-too-long",
     message="It becomes a tag, and Key Vault keeps 256 characters of one.",
 )
+
+
+async def _pack(held: Held) -> None:
+    """Build the PFX while the vault is asked: the import that follows needs it at once."""
+    await asyncio.sleep(_ASKED_S)
+    if held.bundle is not None:
+        held.bundle.pfx()
 
 
 async def _landed(
