@@ -15,6 +15,7 @@ from tests.bench.probe import TICK_S
 from tests.bench.rounds import SIDE_BY_SIDE, Found
 
 _MS: Final = 1000.0
+_COLUMNS: Final = 120
 _GAUGE_MS: Final = 0.27  # CPU, where the targets were set
 _P50: Final = 0.50
 _P99: Final = 0.99
@@ -71,7 +72,10 @@ def show(found: Found, *, title: str) -> None:
             figure.target,
             figure.met,
         )
-    Console(highlight=False).print(table)
+    console = Console(highlight=False)
+    # a file or a pipe says 80 columns, in which the table cannot be read
+    console.width = max(console.width, _COLUMNS)
+    console.print(table)
 
 
 def _with_target(found: Found) -> Iterator[Figure]:
