@@ -253,5 +253,5 @@ def plan_hash(deployment: Deployment, *, unchanged: bool) -> str:
         rollback and (rollback.plan.value, rollback.reason),
     )
     # Sorted, since the order of tags in a request says nothing.
-    text = json.dumps(agreed, sort_keys=True, default=repr)
+    text = json.dumps(agreed, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

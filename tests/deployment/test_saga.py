@@ -157,15 +157,29 @@ async def test_the_first_error_is_the_one_reported(
 async def test_a_rollback_that_failed_says_what_a_person_must_do(
     issued: Issued, shelf: Shelf, held: Held, diary: Diary
 ) -> None:
-    shelf.fail(S.VERIFYING, errors.VerificationFailed())
+    shelf.fail(S.VERIFYING, errors.TargetUnreachable())
     shelf.fail(S.ROLLING_BACK, errors.TargetThrottled())
 
     end = await _run(issued, shelf, held, diary)
 
     assert end.error is not None
-    assert not end.error.retryable
+    assert end.error.retryable is False  # whatever was said of the first error
     for told in ("target-throttled", "shelf/api", "version v2", "Put back version v1"):
         assert told in end.error.message
+
+
+async def test_a_rollback_that_failed_names_no_version_of_ours_where_none_is_known(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.fail(S.IMPORTING, errors.ImportOutcomeUnknown())
+    shelf.fail(S.ROLLING_BACK, errors.TargetThrottled())
+
+    end = await _run(issued, shelf, held, diary)
+
+    assert end.error is not None
+    assert end.error.message.endswith(
+        "what shelf/api serves now. Put back version v1, or import a certificate that is right."
+    )
 
 
 async def test_a_rollback_that_fails_keeps_its_own_reason_beside_the_first_error(
