@@ -12,7 +12,6 @@ from urllib.parse import quote
 from app.emulator import shapes
 from app.emulator.orders import Order
 from app.emulator.refusals import Reason, refusal
-from app.emulator.vaults import DeletedEntry
 from app.emulator.wire import Reply
 
 _PAGE = 25
@@ -45,12 +44,12 @@ def list_certificates(order: Order) -> Reply:
 def list_deleted(order: Order) -> Reply:
     """The certificates whose deletion is finished, by name."""
     gone = [item for item in sorted(order.vault.deleted.items()) if item[1].ready <= order.now]
-    return _page(order, gone, lambda item: item[0], lambda item: _deleted_item(order, *item))
-
-
-def _deleted_item(order: Order, name: str, gone: DeletedEntry) -> shapes.Json:
-    item = shapes.certificate_item(order.base, name, gone.entry.latest)
-    return {**item, **shapes.deletion(order.base, name, gone)}
+    return _page(
+        order,
+        gone,
+        lambda item: item[0],
+        lambda item: shapes.deleted_item(order.base, *item),
+    )
 
 
 def _page(
@@ -63,7 +62,8 @@ def _page(
     after = _skipped(order)
     rest = [item for item in items if key(item) > after]
     page = rest[:size]
-    link = _next_link(order, key(page[-1]), size) if len(rest) > size else None
+    # a full page names a next one even if that will be empty (recorded)
+    link = _next_link(order, key(page[-1])) if len(page) == size else None
     return Reply(document={"value": [shape(item) for item in page], "nextLink": link})
 
 
@@ -82,10 +82,11 @@ def _skipped(order: Order) -> str:
         raise refusal(Reason.INVALID_QUERY, name="$skiptoken") from error
 
 
-def _next_link(order: Order, last: str, size: int) -> str:
-    """Key Vault names its port here, and only here."""
+def _next_link(order: Order, last: str) -> str:
+    """Key Vault names its port here, and only here; the page size only if the caller did."""
     base = order.base if ":" in order.base.removeprefix("https://") else f"{order.base}:443"
-    version = quote(order.request.query.get("api-version", ""))
     token = quote(base64.urlsafe_b64encode(last.encode()))
-    query = f"api-version={version}&$skiptoken={token}&maxresults={size}"
+    size = order.request.query.get("maxresults")
+    query = f"api-version={order.api_version}&$skiptoken={token}"
+    query += f"&maxresults={size}" if size else ""
     return f"{base}{order.request.path}?{query}"

@@ -56,19 +56,23 @@ def leaf(
     key: Key | None = None,
     subject: x509.Name | None = None,
     days: tuple[int, int] = (-1, 89),
+    validity: tuple[int, int] | None = None,
     extensions: tuple[x509.ExtensionType, ...] = (),
 ) -> Leaf:
     key = key or curve_key()
     subject = subject or x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     today = dt.datetime.now(dt.UTC)
+    start, end = (today + dt.timedelta(days=each) for each in days)
+    if validity is not None:  # in seconds since the epoch
+        start, end = (dt.datetime.fromtimestamp(each, dt.UTC) for each in validity)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(today + dt.timedelta(days=days[0]))
-        .not_valid_after(today + dt.timedelta(days=days[1]))
+        .not_valid_before(start)
+        .not_valid_after(end)
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)
