@@ -16,6 +16,11 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+_MACS: dict[pkcs12.PBES, hashes.HashAlgorithm] = {
+    pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC: hashes.SHA1(),  # noqa: S303 - what goes with 3DES
+    pkcs12.PBES.PBESv2SHA256AndAES256CBC: hashes.SHA256(),
+}
+
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
@@ -42,6 +47,16 @@ class Leaf:
             encryption = BestAvailableEncryption(password.encode())
         content = pkcs12.serialize_key_and_certificates(
             None, self.key, self.certificate, chain, encryption
+        )
+        return base64.b64encode(content).decode()
+
+    def pfx_under(self, algorithm: pkcs12.PBES, password: str) -> str:
+        """A PFX under a password that may be empty, as other tools make it."""
+        builder = PrivateFormat.PKCS12.encryption_builder().key_cert_algorithm(algorithm)
+        encryption = builder.hmac_hash(_MACS[algorithm]).build(b"any")
+        vars(encryption)["password"] = password.encode()  # an empty one is refused above
+        content = pkcs12.serialize_key_and_certificates(
+            None, self.key, self.certificate, None, encryption
         )
         return base64.b64encode(content).decode()
 

@@ -162,6 +162,29 @@ def test_the_policy_can_be_changed_in_parts(http: Raw, emulator: Emulator) -> No
     }
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"secret_props": {"contentType": "text/plain"}},
+        {"x509_props": {"subject": "XY=unknown"}},
+        {"x509_props": {"subject": None}},
+        {"x509_props": {"validity_months": 0}},
+        {"x509_props": {"validity_months": "12"}},
+    ],
+    ids=["content type", "kind of name", "no name", "no months", "months as text"],
+)
+def test_a_policy_of_which_nothing_could_be_made_is_refused(
+    http: Raw, change: dict[str, Any]
+) -> None:
+    imported(http)
+    before = http.get("/certificates/api/policy").json()
+
+    answer = http.patch("/certificates/api/policy", json=change)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+    assert http.get("/certificates/api/policy").json() == before
+
+
 def test_an_import_sets_the_policy_anew(http: Raw) -> None:
     pem = {"secret_props": {"contentType": "application/x-pem-file"}}
     http.send_import(leaf().pem, policy={**pem, "issuer": {"name": "Self"}})
@@ -241,36 +264,3 @@ def test_a_non_exportable_pem_gives_no_key(http: Raw, emulator: Emulator) -> Non
     vault.set_policy("api", {**vault.policy("api"), "key_props": {"exportable": False}})
 
     assert http.get("/secrets/api").json()["value"] == made.cert_pem
-
-
-# ---- pending
-
-
-def test_a_pending_creation_is_shown(http: Raw, emulator: Emulator) -> None:
-    imported(http)
-    operation = emulator.vault("my-vault").set_pending("api", in_progress=True)
-
-    shown = http.get("/certificates/api/pending").json()
-
-    assert shown["status"] == "inProgress"
-    assert shown["request_id"] == operation.request_id
-    pending = {"id": f"{VAULT}/certificates/api/pending"}
-    assert http.get("/certificates/api/").json()["pending"] == pending
-    emulator.vault("my-vault").clear_pending("api")
-    assert "pending" not in http.get("/certificates/api/").json()
-
-
-def test_a_completed_creation_names_its_target(http: Raw, emulator: Emulator) -> None:
-    emulator.vault("my-vault").set_pending("api", in_progress=False)
-
-    shown = http.get("/certificates/api/pending").json()
-
-    assert (shown["status"], shown["target"]) == ("completed", f"{VAULT}/certificates/api")
-
-
-def test_no_pending_creation_is_answered_404(http: Raw) -> None:
-    assert_missing(
-        http.get("/certificates/non-existing/pending"),
-        "PendingCertificateNotFound",
-        "Pending Certificate not found: non-existing",
-    )
