@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import NoEncryption, pkcs12
 
 from app.emulator import Budgets, Emulator, Vault
 from app.emulator.api_versions import KNOWN
-from app.emulator.policies import name_of, usage_from
+from app.emulator.policies import made_by_key_vault, name_of, usage_from
 from tests import certificates
 from tests.emulator.conftest import Raw
 from tests.emulator.making import Leaf, leaf
@@ -32,7 +32,7 @@ _CA = x509.BasicConstraints(ca=True, path_length=None)
 
 @dataclass(kw_only=True)
 class Stage:
-    """Where a sample is played again; `asked` stands in for an unknown request."""
+    """Where a sample is played again; method, uri and body stand in for an unknown request."""
 
     emulator: Emulator
     http: Raw
@@ -246,7 +246,8 @@ def _wrong_password(stage: Stage) -> None:
 
 
 def _self_signed_creation(stage: Stage) -> None:
-    stage.vault.set_pending(stage.name, policy={"issuer": {"name": "Self"}})
+    policy = made_by_key_vault("CN=DefaultPolicy", issuer="Self")
+    stage.vault.set_pending(stage.name, policy=policy)
 
 
 def _first_creation_pending(stage: Stage) -> None:

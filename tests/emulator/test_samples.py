@@ -19,6 +19,7 @@ FILES = sorted(SAMPLES.glob("*.json"))
 _CUT = "the sample was cut short here"
 _OLDER = "the example is older than the property, which every recording has"
 # (sample, which of its exchanges): where the emulator answers otherwise, and why.
+# One is asked otherwise: what was recorded under a preview of the API, see `situations.PREVIEW`.
 DEVIATIONS: dict[tuple[str, int], dict[str, str]] = {
     ("03-import-pem-with-policy-issuer-self.200", 1): {
         "headers.x-ms-keyvault-rbac-assignment-id": "it names a role assignment; there is none",
