@@ -22,10 +22,9 @@ _Item = TypeVar("_Item")
 def list_versions(order: Order) -> Reply:
     """Versions by id, which is by chance; of an unknown name: none."""
     entry = order.found()
-    versions = sorted(entry.versions, key=lambda stored: stored.version) if entry else []
     return _page(
         order,
-        versions,
+        entry.versions if entry else (),
         lambda stored: stored.version,
         lambda stored: shapes.version_item(order.base, order.name, stored),
     )
@@ -35,19 +34,19 @@ def list_certificates(order: Order) -> Reply:
     """The latest version of every certificate, by name."""
     return _page(
         order,
-        sorted(order.vault.entries.items()),
-        lambda item: item[0],
+        order.vault.entries.items(),
+        lambda item: item[0].lower(),
         lambda item: shapes.certificate_item(order.base, item[0], item[1].latest),
     )
 
 
 def list_deleted(order: Order) -> Reply:
     """The certificates whose deletion is finished, by name."""
-    gone = [item for item in sorted(order.vault.deleted.items()) if item[1].ready <= order.now]
+    gone = [item for item in order.vault.deleted.items() if item[1].ready <= order.now]
     return _page(
         order,
         gone,
-        lambda item: item[0],
+        lambda item: item[0].lower(),
         lambda item: shapes.deleted_item(order.base, *item),
     )
 
@@ -60,7 +59,7 @@ def _page(
 ) -> Reply:
     size = _page_size(order)
     after = _skipped(order)
-    rest = [item for item in items if key(item) > after]
+    rest = [item for item in sorted(items, key=key) if key(item) > after]
     page = rest[:size]
     # a full page names a next one even if that will be empty (recorded)
     link = _next_link(order, key(page[-1])) if len(page) == size else None

@@ -17,6 +17,7 @@ from app.emulator import renewing
 from app.emulator.clock import Clock
 from app.emulator.issuing import signing_request
 from app.emulator.material import PFX, Material
+from app.emulator.names import ByName
 from app.emulator.policies import Policy, made_by_key_vault, policy_for
 from app.emulator.stored import DeletedEntry, Entry, PendingOperation, StoredVersion, Submission
 
@@ -37,9 +38,9 @@ class Vault:
         self._clock = clock
         self._new_version = new_version
         self._deletion_seconds = deletion_seconds
-        self.entries: dict[str, Entry] = {}
-        self.deleted: dict[str, DeletedEntry] = {}
-        self.pending: dict[str, PendingOperation] = {}
+        self.entries: ByName[Entry] = ByName()
+        self.deleted: ByName[DeletedEntry] = ByName()
+        self.pending: ByName[PendingOperation] = ByName()
 
     # ---- inspection
 
@@ -82,6 +83,7 @@ class Vault:
     def soft_delete(self, name: str) -> DeletedEntry:
         """Delete the certificate with all its versions; it can be recovered."""
         with self.lock:
+            name = self.entries.shown(name)
             entry = self.entries.pop(name)
             now = self._clock.now()
             ready = now + self._deletion_seconds()
@@ -91,6 +93,7 @@ class Vault:
     def recover(self, name: str) -> Entry:
         """Undo a soft delete."""
         with self.lock:
+            name = self.deleted.shown(name)
             entry = self.entries[name] = self.deleted.pop(name).entry
             return entry
 

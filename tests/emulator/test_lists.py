@@ -172,3 +172,15 @@ def test_certificates_are_listed_without_version(http: Raw, emulator: Emulator) 
     ids = [item["id"] for item in page["value"]]
     assert ids == [f"{VAULT}/certificates/one", f"{VAULT}/certificates/two"]
     assert page["nextLink"] is None
+
+
+def test_certificates_are_listed_by_their_names_without_regard_to_case(
+    http: Raw, emulator: Emulator
+) -> None:
+    for name in ("b", "C", "a", "D"):
+        fill(emulator, 1, name)
+
+    pages = list(followed(http, "/certificates", 1))
+
+    found = [item["id"].rpartition("/")[2] for page in pages for item in page]
+    assert found == ["a", "b", "C", "D"]

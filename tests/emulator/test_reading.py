@@ -86,6 +86,21 @@ def test_the_default_port_is_not_part_of_ids(http: Raw) -> None:
     assert body["id"].startswith(f"{VAULT}/certificates/api/")
 
 
+def test_names_are_not_told_apart_by_case(http: Raw, emulator: Emulator) -> None:
+    first = http.send_import(leaf().pfx(), name="Api").json()["id"]
+    http.delete("/certificates/aPi")
+    assert http.send_import(leaf().pfx(), name="API").status_code == 409
+    http.post("/deletedcertificates/api/recover")
+
+    second = http.send_import(leaf().pfx(), name="api").json()["id"]
+
+    assert len(emulator.vault("my-vault").versions("API")) == 2
+    assert http.get(f"/certificates/API/{first.rpartition('/')[2]}").status_code == 200
+    assert http.get("/secrets/API").json()["id"].rpartition("/")[2] == second.rpartition("/")[2]
+    [item] = http.get("/certificates").json()["value"]
+    assert item["id"] == f"{VAULT}/certificates/Api"
+
+
 # ---- enabled and tags
 
 
