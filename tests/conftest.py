@@ -39,6 +39,11 @@ def _ca() -> Authority:
     return certificates.authority()
 
 
+@pytest.fixture(scope="session", name="rsa_ca")
+def _rsa_ca() -> Authority:
+    return certificates.authority("RSA", rsa=True)
+
+
 @pytest.fixture(name="now")
 def _now() -> Clock:
     return Clock(certificates.NOW)

@@ -65,11 +65,13 @@ def test_a_certificate_is_deployed_over_http_and_the_vault_serves_it(
     assert served.certificate == issued.leaf
 
 
-def test_no_key_is_found_in_any_file_or_log_whatever_happens(home: Home, ca: Authority) -> None:
+def test_no_key_is_found_in_any_file_or_log_whatever_happens(
+    home: Home, ca: Authority, rsa_ca: Authority
+) -> None:
     keys: list[SecretKey] = [rsa_key(2048), ec_key(), ec_key()]
     with home.service(LOG__LEVEL="debug") as (process, http):
-        for key in keys:
-            issued = ca.issue(key=key)
+        for key, issuer in zip(keys, (rsa_ca, ca, ca), strict=True):
+            issued = issuer.issue(key=key)
             http.post(DEPLOY, json=body(issued), headers={"Prefer": "wait=60"})
             http.post(DEPLOY, json={**body(issued), "surprise": 1})
             http.post(DEPLOY, content=issued.key_pem)

@@ -27,7 +27,8 @@ from app.emulator.faults import (
     StoreAnother,
 )
 from app.emulator.state import Call
-from app.emulator.vaults import StoredVersion, Vault
+from app.emulator.stored import StoredVersion
+from app.emulator.vaults import Vault
 
 __all__ = [
     "CLIENT_ID",

@@ -5,11 +5,11 @@ What follows what is decided in `_served` and `_performed`, nowhere else.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.types import Receive, Scope, Send
 
-from app.emulator import access, routes
+from app.emulator import access, api_versions, routes
 from app.emulator.clouds import LOCAL_HOSTS, LOGIN_HOSTS, Cloud, vault_of
 from app.emulator.faults import Answer, Drop, Effects
 from app.emulator.headers import common_headers
@@ -166,8 +166,7 @@ class Application:
         )
         state.meter.admit(vault, importing=match.route.operation == "import", now=now)
         access.check(state.denials, attempt)
-        if not request.query.get("api-version"):
-            raise refusal(Reason.API_VERSION)
+        api_version = api_versions.known(request.query.get("api-version", ""))
         if match.name:
             check_name(match.name)
         store = state.vault(vault)
@@ -179,13 +178,19 @@ class Application:
             version=match.version,
             effects=effects,
             now=now,
+            api_version=api_version,
         )
         with store.lock:
-            return match.route.serve(order)
+            store.settle(match.name)
+            return _as_of(api_version, match.route.serve(order))
 
 
 def _bare(host: str) -> str:
     return host.partition(":")[0]
+
+
+def _as_of(api_version: str, reply: Reply) -> Reply:
+    return replace(reply, document=api_versions.as_of(api_version, reply.document))
 
 
 def _nothing(_: Effects) -> Reply:

@@ -23,6 +23,8 @@ Operation = Literal[
     "recover",
     "purge",
     "get_pending",
+    "update_pending",
+    "delete_pending",
     "get_secret",
     "token",
     "identity_token",

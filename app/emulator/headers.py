@@ -25,9 +25,9 @@ def common_headers(
         *_FIXED,
         (b"x-ms-keyvault-network-info", network.encode()),
         (b"x-ms-request-id", str(uuid.uuid4()).encode()),
-        (b"content-length", str(len(body)).encode()),
     ]
-    if body:
+    if body:  # only a 204 has none
+        headers.append((b"content-length", str(len(body)).encode()))
         headers.append((b"content-type", b"application/json; charset=utf-8"))
     client_request = request.headers.get("x-ms-client-request-id")
     if client_request is not None:

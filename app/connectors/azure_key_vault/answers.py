@@ -164,6 +164,17 @@ def version(body: bytes) -> Version:
     )
 
 
+def unfinished(body: bytes) -> bool:
+    """Whether a name has no certificate yet, because its first one is still being made.
+
+    Key Vault answers 200 then, with a version that is disabled and has neither key nor
+    certificate. An import under the name is refused while that creation is pending.
+    """
+    found = _json(body)
+    disabled = _mapping(found.get("attributes")).get("enabled") is False
+    return disabled and "id" in found and "kid" not in found and "cer" not in found
+
+
 def secret(body: bytes) -> Secret:
     """The secret in an answer.
 

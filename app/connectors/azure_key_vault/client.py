@@ -134,7 +134,8 @@ class Vault:
     async def _bundle(self, operation: str, path: str) -> Version | None:
         response = await self._read(operation, path)
         if response.status_code == _OK:
-            return _parsed(response, answers.version)
+            unfinished = answers.unfinished(response.content)
+            return None if unfinished else _parsed(response, answers.version)
         if _says(response) == "CertificateNotFound":
             return None
         raise _refused(response)

@@ -25,7 +25,7 @@ from app.deployment.model import Deployment, State, Target
 from app.emulator import Emulator, Fault, StoredVersion, Vault
 from app.emulator.material import PEM, PFX, Material
 from app.emulator.policies import policy_for
-from app.emulator.vaults import Submission
+from app.emulator.stored import Submission
 from tests.certificates import NOW, Issued
 from tests.conftest import Clock
 

@@ -109,13 +109,13 @@ async def test_no_key_is_logged_or_recorded(
 
 
 async def test_no_rsa_key_is_logged_or_recorded(
-    play: Playground, ca: Authority, caplog: pytest.LogCaptureFixture
+    play: Playground, rsa_ca: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    new = ca.issue(key=certificates.rsa_key())
-    play.store(ca.issue(key=certificates.rsa_key(2048, 1)))
+    new = rsa_ca.issue(key=certificates.rsa_key())
+    play.store(rsa_ca.issue(key=certificates.rsa_key(2048, 1)))
 
-    run = await play.deploy(new, previous_key=ca.issue(), at={State.IMPORTING: [WRONG]})
+    run = await play.deploy(new, previous_key=rsa_ca.issue(), at={State.IMPORTING: [WRONG]})
 
     text = caplog.text + written(run.saved)
     assert run.final.state is State.ROLLED_BACK

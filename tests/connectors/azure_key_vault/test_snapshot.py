@@ -389,3 +389,16 @@ async def test_what_is_served_is_told(play: Playground, old: Issued) -> None:
     assert served.version_id == play.latest.version
     assert served.address == f"{VAULT}/certificates/{NAME}/{served.version_id}"
     assert served.enabled
+
+
+async def test_a_name_in_other_case_is_the_same_certificate(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    play.store(old)
+
+    run = await play.deploy(new, config={"certificate_name": NAME.upper()})
+
+    assert run.final.state is State.SUCCEEDED
+    assert run.final.snapshot is not None
+    assert serves(play.vault, new)
+    assert len(play.vault.versions(NAME)) == 2

@@ -221,12 +221,12 @@ def test_the_policy_sent_names_the_curve_and_nothing_that_could_disagree(
     assert body.keys() == {"value", "policy", "attributes", "tags"}
 
 
-async def test_an_rsa_key_is_deployed_and_put_back(play: Playground, ca: Authority) -> None:
-    old = ca.issue(key=certificates.rsa_key(2048, 1))
+async def test_an_rsa_key_is_deployed_and_put_back(play: Playground, rsa_ca: Authority) -> None:
+    old = rsa_ca.issue(key=certificates.rsa_key(2048, 1))
     play.store(old, content_type=None)
 
     run = await play.deploy(
-        ca.issue(key=certificates.rsa_key(2048)),
+        rsa_ca.issue(key=certificates.rsa_key(2048)),
         at={State.IMPORTING: [Fault(operation="import", effect=StoreAnother())]},
     )
 
