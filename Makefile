@@ -55,7 +55,7 @@ check: $(VENV)/.dev ## Every guard that needs no running: style, architecture, t
 clients: $(AZ)/.made $(JS)/node_modules/.package-lock.json ## The other clients that the tests use: az and the JavaScript SDK
 
 test: check clients ## Everything .ci/run runs: the guards, then the tests with branch coverage
-	$(RUN) pytest --cov --cov-report=term --cov-fail-under=95
+	$(RUN) pytest -n auto --dist loadfile --cov --cov-report=term --cov-fail-under=95
 	$(RUN) coverage report --include='app/deployment/*,app/pki.py,app/errors.py' --fail-under=100
 
 lock: $(VENV)/.dev ## Resolve the dependencies anew: hashes, and no index address

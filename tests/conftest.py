@@ -6,9 +6,14 @@ from datetime import datetime, timedelta
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from tests import certificates
 from tests.certificates import Authority
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("usual", deadline=None)
+settings.load_profile("usual")
 
 
 class Clock:
