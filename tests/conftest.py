@@ -1,4 +1,4 @@
-"""What tests of every room share: an authority, and a clock that moves when told."""
+"""What tests of every room share: an authority, a clock that moves when told, and faults."""
 
 import logging
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ import structlog
 
 from tests import certificates
 from tests.certificates import Authority
+
+pytest_plugins = ["tests.faults"]
 
 
 class Clock:

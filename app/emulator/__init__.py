@@ -26,6 +26,7 @@ from app.emulator.faults import (
     StaleRead,
     StoreAnother,
 )
+from app.emulator.roles import Assignment
 from app.emulator.state import Call
 from app.emulator.vaults import StoredVersion, Vault
 
@@ -36,6 +37,7 @@ __all__ = [
     "TENANT_ID",
     "AnotherWriter",
     "Answer",
+    "Assignment",
     "Budgets",
     "By",
     "Call",

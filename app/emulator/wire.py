@@ -40,14 +40,20 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """Status, JSON document (None: no body) and headers besides the common ones."""
+    """Status, JSON document (None: no body) and headers besides the common ones.
+
+    `text` is sent as it is, instead of a document.
+    """
 
     status: int = 200
     document: Any = None
+    text: str | None = None
     headers: tuple[tuple[str, str], ...] = field(default=())
 
     def body(self) -> bytes:
-        """The document as bytes."""
+        """The text or the document as bytes."""
+        if self.text is not None:
+            return self.text.encode()
         return b"" if self.document is None else orjson.dumps(self.document)
 
 
