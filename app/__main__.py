@@ -71,9 +71,11 @@ def _add_emulator(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     add = embedded.add_argument
     add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     add("--port", type=_port, default=0, help="the TLS port; 0, the default, takes a free one")
-    add("--plain-port", type=_port, help="serve managed identities on this port, over plain HTTP")
-    add("--ca-out", required=True, type=Path, help="the file to write its CA to, for clients")
-    add("--federated-token-out", type=Path, help="write a token for workload identity there")
+    add("--plain-port", type=_port, metavar="PORT", help="serve managed identities over plain HTTP")
+    add(
+        "--ca-out", required=True, type=Path, metavar="FILE", help="write its CA there, for clients"
+    )
+    add("--federated-token-out", type=Path, metavar="FILE", help="write a workload's token there")
     add("--throttle", action="store_true", help="admit what Key Vault admits, then answer 429")
     add("--control", action="store_true", help="open the control API, which needs no token")
 

@@ -90,14 +90,22 @@ def directions(
         lines += [f"export AZURE_FEDERATED_TOKEN_FILE={token}  # credential_mode workload_identity"]
     if emulator.plain_port is not None:
         lines += ["", *_managed_identities(emulator, host)]
-    lines += [
-        "",
-        f"curl --cacert {ca} --connect-to ::{address} \\",
-        "  'https://my-vault.vault.azure.net/certificates?api-version=7.6'",
-    ]
+    lines += ["", *_first_request(emulator, address, ca)]
     if emulator.controlled:
         lines += ["", f"curl --cacert {ca} https://localhost:{emulator.port}/_control/"]
     return "\n".join([*lines, ""])
+
+
+def _first_request(emulator: Emulator, address: str, ca: str | Path) -> list[str]:
+    login = f"https://localhost:{emulator.port}/$AZURE_TENANT_ID/oauth2/v2.0/token"
+    return [
+        f'TOKEN=$(curl -sS --cacert {ca} "{login}" \\',
+        "  -d grant_type=client_credentials -d scope=https://vault.azure.net/.default \\",
+        '  -d "client_id=$AZURE_CLIENT_ID" -d "client_secret=$AZURE_CLIENT_SECRET" |',
+        "  jq -r .access_token)",
+        f'curl --cacert {ca} --connect-to ::{address} -H "Authorization: Bearer $TOKEN" \\',
+        "  'https://my-vault.vault.azure.net/certificates?api-version=7.6'",
+    ]
 
 
 def _managed_identities(emulator: Emulator, host: str) -> list[str]:

@@ -6,6 +6,7 @@ tester alone. GET /_control/ lists every control, out of the same table that ser
 
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -47,16 +48,15 @@ def table(state: State, federation: Federation) -> dict[str, Control]:
     return {**controls.table(state, federation), **preparing.table(state)}
 
 
-def fields_of(control: Control) -> tuple[list[str], list[str]]:
-    """The names of the fields its body must have, and of those it may have."""
-    if control.body is None:
-        return [], []
-    needed = {f.name: f.default is MISSING is f.default_factory for f in fields(control.body)}
-    return [name for name in needed if needed[name]], [name for name in needed if not needed[name]]
+def fields_of(told: Any) -> tuple[list[str], list[str]]:  # noqa: ANN401 - a dataclass, or None
+    """The names of the fields it must have, and of those it may have."""
+    every = fields(told) if told is not None else ()
+    needed = [f.name for f in every if f.default is MISSING and f.default_factory is MISSING]
+    return needed, [f.name for f in every if f.name not in needed]
 
 
 def _shown(name: str, control: Control) -> dict[str, object]:
-    required, optional = fields_of(control)
+    required, optional = fields_of(control.body)
     return {"control": name, "does": control.does, "required": required, "optional": optional}
 
 

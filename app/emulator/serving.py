@@ -66,7 +66,8 @@ def listen(host: str, port: int, tls: ssl.SSLContext | None) -> Listener:
     try:
         return Listener(bound=socket.create_server((host, port), backlog=1024), tls=tls)
     except OSError as error:
-        raise OSError(f"Port {port} of {host} cannot be used: {error.strerror}.") from None
+        why = str(error.strerror).partition(" (while")[0]  # the rest repeats host and port
+        raise OSError(f"Port {port} of {host} cannot be used: {why}.") from None
 
 
 @contextmanager
