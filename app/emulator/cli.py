@@ -92,7 +92,7 @@ def directions(
         lines += ["", *_managed_identities(emulator, host)]
     lines += ["", *_first_request(emulator, address, ca)]
     if emulator.controlled:
-        lines += ["", f"curl --cacert {ca} https://localhost:{emulator.port}/_control/"]
+        lines += ["", f"curl -sS --cacert {ca} https://localhost:{emulator.port}/_control/"]
     return "\n".join([*lines, ""])
 
 
@@ -103,7 +103,7 @@ def _first_request(emulator: Emulator, address: str, ca: str | Path) -> list[str
         "  -d grant_type=client_credentials -d scope=https://vault.azure.net/.default \\",
         '  -d "client_id=$AZURE_CLIENT_ID" -d "client_secret=$AZURE_CLIENT_SECRET" |',
         "  jq -r .access_token)",
-        f'curl --cacert {ca} --connect-to ::{address} -H "Authorization: Bearer $TOKEN" \\',
+        f'curl -sS --cacert {ca} --connect-to ::{address} -H "Authorization: Bearer $TOKEN" \\',
         "  'https://my-vault.vault.azure.net/certificates?api-version=7.6'",
     ]
 

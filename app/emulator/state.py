@@ -63,7 +63,7 @@ class State:
     def application(self, client_id: str) -> Registration:
         """A known application. Raises ValueError for another, so that a slip does not pass."""
         if client_id not in self.applications:
-            raise ValueError(f"client_id {client_id} is no application here: add it first")
+            raise ValueError(f"client_id {client_id!r} is no application here: add it first")
         return self.applications[client_id]
 
     def assign(self, assignment: Assignment) -> None:

@@ -261,7 +261,7 @@ def test_a_pending_operation_can_be_completed(http: Raw) -> None:
             {"client_id": CLIENT_ID, "role": ["certificates/listversions/read"]},
             "InvalidDataActionOrNotDataAction: 'Microsoft.KeyVault/vaults/certificates/listversion",
         ),
-        ("POST federated-tokens", {"client_id": "nobody"}, "client_id nobody"),
+        ("POST federated-tokens", {"client_id": "nobody"}, "client_id 'nobody'"),
         ("PUT budgets", {"seconds": 0}, "seconds must be more than 0"),
         ("PUT budgets", {"imports": -1}, "imports, others"),
         ("PUT budgets", {"reads": 1}, "reads: there is no such field"),

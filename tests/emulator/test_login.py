@@ -116,7 +116,7 @@ def test_an_access_token_is_no_federated_token(http: Raw, emulator: Emulator) ->
 
 
 def test_there_is_no_federated_token_for_an_unknown_application(emulator: Emulator) -> None:
-    with pytest.raises(ValueError, match="nobody is no application"):
+    with pytest.raises(ValueError, match="'nobody' is no application"):
         emulator.federated_token(client_id="nobody")
 
 

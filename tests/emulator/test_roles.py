@@ -160,7 +160,7 @@ def test_roles_can_be_taken_back(http: Raw, emulator: Emulator, again: str) -> N
         ({"role": ["certificate/*"]}, "InvalidDataActionOrNotDataAction"),
         ({"role": "Key Vault Certificate Officer"}, "is not built in; there are: Key Vault"),
         ({"role": "Key Vault Reader", "name": "api"}, "name the vault too"),
-        ({"role": "Key Vault Reader", "client_id": OTHER}, f"client_id {OTHER}"),
+        ({"role": "Key Vault Reader", "client_id": OTHER}, f"client_id {OTHER!r}"),
     ],
     ids=["no list of versions", "control plane", "misspelt", "role", "no vault", "application"],
 )
