@@ -74,12 +74,13 @@ def _write(path: str | Path, text: str, what: str) -> None:
 def directions(
     emulator: Emulator, *, host: str, ca: str | Path, token: str | Path | None = None
 ) -> str:
-    """How a client gets to the running emulator, as lines for a shell."""
+    """How a client gets to the running emulator: sentences, and lines to paste into a shell."""
     address = f"{host}:{emulator.port}"
     lines = [
         f"The embedded Key Vault serves every vault at {address}; its CA is {ca}.",
         "It is for demos and tests: nothing is kept, and its secrets are known to all.",
         "",
+        "The service, with credential_mode client_secret:",
         f"export CERTCTL_CONNECTORS_AZURE__CONNECT_TO={address}",
         f"export CERTCTL_CONNECTORS_AZURE__CA_BUNDLE={ca}",
         f"export AZURE_TENANT_ID={emulator.tenant_id}",
@@ -87,12 +88,14 @@ def directions(
         f"export AZURE_CLIENT_SECRET={emulator.client_secret}",
     ]
     if token is not None:
-        lines += [f"export AZURE_FEDERATED_TOKEN_FILE={token}  # credential_mode workload_identity"]
+        lines += ["", "With workload_identity, also (the token is valid for a day):"]
+        lines += [f"export AZURE_FEDERATED_TOKEN_FILE={token}"]
     if emulator.plain_port is not None:
         lines += ["", *_managed_identities(emulator, host)]
-    lines += ["", *_first_request(emulator, address, ca)]
+    lines += ["", "A first request:", *_first_request(emulator, address, ca)]
     if emulator.controlled:
-        lines += ["", f"curl -sS --cacert {ca} https://localhost:{emulator.port}/_control/"]
+        lines += ["", "What the control API does:"]
+        lines += [f"curl -sS --cacert {ca} https://localhost:{emulator.port}/_control/"]
     return "\n".join([*lines, ""])
 
 
@@ -111,7 +114,9 @@ def _first_request(emulator: Emulator, address: str, ca: str | Path) -> list[str
 def _managed_identities(emulator: Emulator, host: str) -> list[str]:
     plain = f"http://{host}:{emulator.plain_port}"
     return [
-        f"export AZURE_POD_IDENTITY_AUTHORITY_HOST={plain}  # credential_mode managed_identity",
-        f"# or, as in App Service: export IDENTITY_ENDPOINT={plain}/msi/token",
-        f"#                        export IDENTITY_HEADER={emulator.identity_header}",
+        "With managed_identity, also, as on a virtual machine:",
+        f"export AZURE_POD_IDENTITY_AUTHORITY_HOST={plain}",
+        "or, as in App Service:",
+        f"export IDENTITY_ENDPOINT={plain}/msi/token",
+        f"export IDENTITY_HEADER={emulator.identity_header}",
     ]
