@@ -12,6 +12,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from app.emulator.told import Told
+from app.emulator.wire import BODILESS
 
 Operation = Literal[
     "import",
@@ -40,7 +41,6 @@ OPERATIONS: tuple[str, ...] = get_args(Operation)
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
-_BODILESS = frozenset({204, 304})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Answer(Told):
     def __post_init__(self) -> None:
         if not 200 <= self.status <= 599:  # noqa: PLR2004 - the statuses that end a request
             raise ValueError("status must be 200 to 599")
-        if self.status in _BODILESS and self.body != "":
+        if self.status in BODILESS and self.body != "":
             raise ValueError(f"body must be empty for status {self.status}")
         for name, text in self.headers:
             _check_header(name, text)

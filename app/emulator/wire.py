@@ -11,6 +11,9 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive, Scope
 
+BODILESS = frozenset({204, 304})
+"""The statuses that have no body and no length of one."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
