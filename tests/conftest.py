@@ -1,4 +1,4 @@
-"""What tests of every room share: an authority, and a clock that moves when told."""
+"""What tests of every room share: an authority, a clock that moves when told, and faults."""
 
 import logging
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from tests import certificates
 from tests.certificates import Authority
+
+pytest_plugins = ["tests.faults"]
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("usual", deadline=None)
