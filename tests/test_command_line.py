@@ -17,7 +17,7 @@ import pytest
 from app import main
 from app.__main__ import run
 from app.api.access import AccessFile
-from tests.processes import PREFIX
+from tests.service.processes import PREFIX
 
 ROOT = Path(__file__).parent.parent
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -202,37 +202,43 @@ class Programme:
     """The faults in force."""
 
     _entries: list[_Entry] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def add(self, fault: Fault) -> None:
         """Put a fault in force; its calls are counted from now on."""
-        with self._lock:
+        with self._changed:
             self._entries.append(_Entry(fault))
 
     def remove(self, fault: Fault) -> None:
         """Take one fault out of force; no matter if it is not."""
-        with self._lock:
+        with self._changed:
             self._entries[:] = [entry for entry in self._entries if entry.fault is not fault]
 
     def clear(self) -> None:
         """Nothing goes wrong any more."""
-        with self._lock:
+        with self._changed:
             self._entries.clear()
 
     def active(self) -> list[Fault]:
         """The faults, in the order they were added, those already over included."""
-        with self._lock:
+        with self._changed:
             return [entry.fault for entry in self._entries]
 
-    def seen(self, operation: Operation) -> int:
-        """How many calls the faults of an operation have counted; a delayed one counts at once."""
-        with self._lock:
-            return sum(entry.seen for entry in self._entries if entry.fault.operation == operation)
+    def wait_until_met(self, fault: Fault, *, within: float = 30.0) -> None:
+        """Wait until a call met *fault*, even if it is held up by it. Raises TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._met(fault), within):
+                raise TimeoutError(f"no call has met {fault} within {within} s")
 
     def take(self, operation: str, vault: str | None, name: str | None) -> Effects:
         """Count a call and say what meets it."""
         if not self._entries:
             return NOTHING
-        with self._lock:
+        with self._changed:
             matching = [e for e in self._entries if e.fault.matches(operation, vault, name)]
-            return Effects(tuple(entry.fault.effect for entry in matching if entry.hits()))
+            met = Effects(tuple(entry.fault.effect for entry in matching if entry.hits()))
+            self._changed.notify_all()
+            return met
+
+    def _met(self, fault: Fault) -> bool:
+        return any(e.fault is fault and e.seen >= fault.nth for e in self._entries)

@@ -54,7 +54,8 @@ def test_a_second_port_in_use_leaves_nothing_open(emulator: Emulator) -> None:
 
 def test_stopping_does_not_wait_for_a_delayed_answer(caplog: pytest.LogCaptureFixture) -> None:
     emulator = Emulator()
-    emulator.faults.add(Fault(operation="token", effect=Delay(seconds=60)))
+    held = Fault(operation="token", effect=Delay(seconds=60))
+    emulator.faults.add(held)
     failures: list[httpx.TransportError] = []
 
     def ask(port: int) -> None:
@@ -68,9 +69,7 @@ def test_stopping_does_not_wait_for_a_delayed_answer(caplog: pytest.LogCaptureFi
     with emulator.running():
         client = threading.Thread(target=ask, args=(emulator.port,))
         client.start()
-        reached = threading.Event()
-        while not emulator.state.faults.seen("token"):
-            reached.wait(0.01)
+        emulator.faults.wait_until_met(held)
     client.join(10)
 
     assert len(failures) == 1
