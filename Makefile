@@ -70,7 +70,7 @@ openapi: $(VENV)/.run ## Write openapi/openapi.json from the code
 bench: $(VENV)/.dev ## Measure beside a bare script of the Azure SDK, interleaved
 	$(RUN) tests.bench
 
-mutate: $(VENV)/.dev ## Mutation tests of the core
+mutate: $(VENV)/.dev ## Mutation tests of the core and of the connectors
 	$(VENV)/bin/mutmut run
 
 clean: ## Remove what the commands above made
