@@ -11,7 +11,8 @@ from enum import StrEnum
 from app.connectors.azure_key_vault import tags
 from app.connectors.azure_key_vault.answers import Version
 from app.connectors.azure_key_vault.client import Vault
-from app.deployment.model import Deployment
+from app.deployment.model import Deployment, Snapshot
+from app.errors import Superseded
 
 
 class Whose(StrEnum):
@@ -54,6 +55,25 @@ async def settle(
             return found, latest
         await asyncio.sleep(wait)
     raise AssertionError
+
+
+async def landed(
+    vault: Vault,
+    name: str,
+    deployment: Deployment,
+    until: frozenset[Whose],
+    waits: Sequence[float],
+) -> str | None:
+    """Which version is current, if it is one of *until*; a stranger's is left alone."""
+    found, latest = await settle(vault, name, deployment, until=until, waits=waits)
+    if found is Whose.STRANGERS:
+        raise Superseded
+    return latest.id if found in until and latest is not None else None
+
+
+def as_before(latest: Version, snapshot: Snapshot) -> bool:
+    """Whether *latest* serves what the snapshot did, under whichever version."""
+    return (latest.thumbprint, latest.enabled) == (snapshot.thumbprint, snapshot.enabled)
 
 
 def _restores(latest: Version, deployment: Deployment) -> bool:

@@ -25,6 +25,10 @@ DISABLED: Final = "version-disabled"
 EXPIRED: Final = "certificate-expired"
 CHAIN_UNKNOWN: Final = "chain-unknown"
 
+# said after an import, when the sentence of the error ("nothing changed") is no longer true
+_NO_WAY: Final = "The previous certificate cannot be put back; `rollback.reason` says why."
+_KEY_GONE: Final = "The process died, and the key that the rollback needs went with it."
+
 
 class Previous:
     """What is held of the previous version until the deployment is final. Never printed.
@@ -95,9 +99,11 @@ def body(snapshot: Snapshot, rollback: Rollback, held: Held, tags: dict[str, str
     if rollback.plan is Plan.NOT_NEEDED and held.bundle is not None:
         leaf, value = held.bundle.leaf, base64.b64encode(held.bundle.pfx()).decode()
         return request(value, PFX, leaf, tags, enabled=snapshot.enabled)
+    if rollback.plan is Plan.IMPOSSIBLE:
+        raise RollbackImpossible(_NO_WAY)
     previous = held.previous
     if not isinstance(previous, Previous):
-        raise RollbackImpossible
+        raise RollbackImpossible(_KEY_GONE)
     if rollback.plan is Plan.SECRET and previous.secret is not None:
         value, kind = previous.secret.value, previous.secret.content_type
         return request(value, kind, previous.certificate, tags, enabled=snapshot.enabled)
@@ -111,7 +117,7 @@ def _key(plan: Plan, held: Held) -> PrivateKey:
         return held.previous_key
     if plan is Plan.SAME_KEY and held.bundle is not None:
         return held.bundle.key
-    raise RollbackImpossible
+    raise RollbackImpossible(_KEY_GONE)
 
 
 def request(
