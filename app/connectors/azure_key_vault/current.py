@@ -31,7 +31,7 @@ def whose(latest: Version | None, deployment: Deployment) -> Whose:
         return Whose.BEFORE if snapshot is None else Whose.GONE
     if _restores(latest, deployment):
         return Whose.RESTORED
-    if latest.id == deployment.version_id or latest.tags.get(tags.DEPLOYMENT_ID) == deployment.id:
+    if latest.id == deployment.version_id or _tagged(latest, deployment):
         return Whose.OURS
     if snapshot is not None and latest.id == snapshot.version_id:
         return Whose.BEFORE
@@ -60,6 +60,16 @@ def _restores(latest: Version, deployment: Deployment) -> bool:
     of = latest.tags.get(tags.ROLLBACK_OF)
     ours = latest.tags.get(tags.DEPLOYMENT_ID) == deployment.id
     return of is not None and (ours or of == deployment.version_id)
+
+
+def _tagged(latest: Version, deployment: Deployment) -> bool:
+    """Our tag on it, and not on a certificate of somebody who carries tags over to a new version.
+
+    Once the id of ours is known, another version is ours only if it holds our certificate, too.
+    """
+    known = deployment.version_id is not None
+    other = latest.thumbprint != deployment.certificate.thumbprint
+    return latest.tags.get(tags.DEPLOYMENT_ID) == deployment.id and not (known and other)
 
 
 def _untagged(latest: Version, deployment: Deployment) -> bool:
