@@ -5,11 +5,11 @@ Key Vault cannot restore a version: a rollback imports the previous one again, a
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -36,6 +36,8 @@ _FRESH_S: Final = 1.0  # a look this young needs no other before the import
 _OURS: Final = frozenset({Whose.OURS})
 _RESTORED: Final = frozenset({Whose.RESTORED})
 _ACTED: Final = frozenset(Whose) - {Whose.BEFORE, Whose.GONE}
+
+_Seen = TypeVar("_Seen")
 
 
 class AzureKeyVault:
@@ -170,18 +172,33 @@ class AzureKeyVault:
         """Under which version it landed already; not looked for where we looked just now."""
         looked, held.looked = held.looked, None
         if looked is None:  # a crash came in between
-            return await landed(self._patience.stale)
+            return await self._looked_for(landed)
         just_now = asyncio.get_running_loop().time() - looked < _FRESH_S
         return None if just_now else await landed(())
+
+    async def _looked_for(self, landed: Look) -> str | None:
+        """Under which version the import landed that a crash cut off, and that may be on its way.
+
+        A vault that cannot be read does not say that nothing landed.
+        """
+        try:
+            return await self._patiently(lambda: landed(self._patience.late))
+        except errors.TargetError as blind:
+            raise errors.ImportOutcomeUnknown(answer=blind.answer) from blind
 
     async def _read_back(self, deployment: Deployment) -> tuple[Whose, Version | None]:
         """What is current; a vault that cannot be read for a while is no reason to undo."""
         vault, name = self._reach(deployment)
+        waits = self._patience.stale
+        return await self._patiently(
+            lambda: settle(vault, name, deployment, until=_OURS, waits=waits)
+        )
+
+    async def _patiently(self, look: Callable[[], Awaitable[_Seen]]) -> _Seen:
+        """Look, and again while the vault cannot be read."""
         for wait in (*self._patience.down, None):
             try:
-                return await settle(
-                    vault, name, deployment, until=_OURS, waits=self._patience.stale
-                )
+                return await look()
             except errors.TargetError as trouble:
                 if wait is None or not trouble.retryable:
                     raise

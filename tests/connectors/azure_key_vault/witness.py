@@ -127,6 +127,7 @@ class Witness(Programme):
         *,
         at: Mapping[State, Sequence[Happening]],
         crash: Crash | None = None,
+        meanwhile: Sequence[Happening] = (),
     ) -> Seen:
         """Run *begun* to its end; *at* says what happens once a state was saved, or at the start."""
         self._state, self._calls_before = _BEGIN, len(self._calls())
@@ -136,6 +137,7 @@ class Witness(Programme):
         run = await self._play.run(begun, held, at=self._hooks(at, crash), dies=_dying(crash))
         saved, crashed = run.saved, not run.final.final
         if crashed:
+            await self._happen(meanwhile)
             run = await self._play.run(run.final, at=self._hooks(at, None))
         return Seen(
             begun=begun,
