@@ -6,9 +6,21 @@ from datetime import datetime, timedelta
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests import certificates
 from tests.certificates import Authority
+
+
+# `--hypothesis-profile=deep` looks for hours at what the suite looks at for seconds.
+settings.register_profile(
+    "deep",
+    max_examples=100_000,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
 
 
 class Clock:

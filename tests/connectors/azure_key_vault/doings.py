@@ -44,6 +44,11 @@ class Stage:
         if latest is not None:
             self.play.vault.change(NAME, latest.version, **fields)
 
+    def disables_the_one_before(self) -> None:
+        versions = self.play.vault.versions(NAME)
+        if len(versions) > 1:
+            self.play.vault.set_enabled(NAME, versions[-2].version, False)
+
     def deletes(self, *, slowly: bool = False) -> None:
         if self.play.vault.latest(NAME) is not None:
             self.play.emulator.slow_deletion(3600 if slowly else 0)
@@ -98,6 +103,7 @@ ADMINISTRATORS: Final[Mapping[str, Doing]] = {
     "pending": lambda on: on.play.vault.set_pending(NAME),
     "pending-finished": lambda on: on.play.vault.set_pending(NAME, in_progress=False),
     "disabled": lambda on: on.changes(enabled=False),
+    "the-one-before-disabled": lambda on: on.disables_the_one_before(),
     "tags-cleared": lambda on: on.changes(tags={}),
     "renews-itself": lambda on: on.sets_policy(issuer={"name": "Self"}),
     "the-old-expires": lambda on: on.time_passes(),

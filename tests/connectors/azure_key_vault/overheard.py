@@ -64,13 +64,13 @@ def _chain(error: BaseException | None) -> Iterator[str]:
 def overhearing(play: Playground) -> Iterator[Overheard]:
     """Listen to *play* until the block ends."""
     root, connector = logging.getLogger(), play.connector
-    level, heard = root.level, Overheard(connector)
+    level, others, heard = root.level, root.handlers, Overheard(connector)
     play.connector = cast(AzureKeyVault, heard)
-    root.addHandler(heard)
+    root.handlers = [heard]  # and nobody else, who would keep it all
     root.setLevel(logging.DEBUG)
     try:
         yield heard
     finally:
-        root.removeHandler(heard)
+        root.handlers = others
         root.setLevel(level)
         play.connector = connector

@@ -15,7 +15,7 @@ from tests.connectors.azure_key_vault.doings import Stage
 from tests.connectors.azure_key_vault.overheard import overhearing
 from tests.connectors.azure_key_vault.playground import Happening, Playground
 from tests.connectors.azure_key_vault.test_key_hygiene import needles
-from tests.connectors.azure_key_vault.troubles import Trouble, crash_of, schedule
+from tests.connectors.azure_key_vault.troubles import Trouble, crashes, schedule
 from tests.connectors.azure_key_vault.witness import Seen, Witness, witnessing
 
 SPOILED: Final = Fault(operation="import", effect=StoreAnother())
@@ -56,8 +56,8 @@ class Proving:
         begun = self.play.deployment(stage.new, **asks)
         held = Held(stage.new.bundle(), previous_key.bundle().key if previous_key else None)
         with overhearing(self.play) as heard:
-            crash = crash_of(troubles)
-            seen = await self._witness.watch(begun, held, at=at, crash=crash, meanwhile=meanwhile)
+            dies = crashes(troubles)
+            seen = await self._witness.watch(begun, held, at=at, dies=dies, meanwhile=meanwhile)
             said = heard.taken()
         self.calm()
         invariants.hold(seen, self._auditor)

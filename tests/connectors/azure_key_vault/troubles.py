@@ -35,7 +35,7 @@ BEGIN: Final = State.SNAPSHOTTING
 ROLLING_BACK: Final = State.ROLLING_BACK
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Trouble:
     """One thing that goes wrong once a state was reached."""
 
@@ -46,6 +46,9 @@ class Trouble:
     @property
     def id(self) -> str:
         return f"{self.at}-{self.name}"
+
+    def __repr__(self) -> str:
+        return f"<{self.id}>"
 
     def on(self, stage: Stage) -> list[Happening]:
         match self.does:
@@ -65,8 +68,9 @@ def schedule(troubles: Sequence[Trouble], stage: Stage) -> dict[State, list[Happ
     return at
 
 
-def crash_of(troubles: Sequence[Trouble]) -> Crash | None:
-    return next((one.does for one in troubles if isinstance(one.does, Crash)), None)
+def crashes(troubles: Sequence[Trouble]) -> list[Crash]:
+    """When the process dies, one time after the other."""
+    return [one.does for one in troubles if isinstance(one.does, Crash)]
 
 
 # ---- answers

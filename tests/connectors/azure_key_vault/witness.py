@@ -83,7 +83,7 @@ class Seen:
     begun: Deployment
     saved: tuple[Deployment, ...]
     final: Deployment
-    crashed: bool
+    lives: int  # how often the process was started
     moments: tuple[Moment, ...]
     there: StoredVersion | None  # what was current when it began
     now: StoredVersion | None  # what is current at its end
@@ -91,6 +91,10 @@ class Seen:
     def made(self, *states: State) -> list[StoredVersion]:
         """The versions it made in *states*."""
         return [one.ours for one in self.moments if one.ours and one.state in states]
+
+    @property
+    def crashed(self) -> bool:
+        return self.lives > 1
 
     @property
     def last_look(self) -> Moment | None:
@@ -126,24 +130,33 @@ class Witness(Programme):
         held: Held,
         *,
         at: Mapping[State, Sequence[Happening]],
-        crash: Crash | None = None,
+        dies: Sequence[Crash] = (),
         meanwhile: Sequence[Happening] = (),
     ) -> Seen:
-        """Run *begun* to its end; *at* says what happens once a state was saved, or at the start."""
+        """Run *begun* to its end, however often the process *dies*.
+
+        *at* says what happens once a state was saved, or at the start; *meanwhile* what happens
+        while a process that died is down.
+        """
         self._state, self._calls_before = _BEGIN, len(self._calls())
         self._marks.clear()
         there = self._play.vault.latest(NAME)
         await self._happen(at.get(_BEGIN, ()))
-        run = await self._play.run(begun, held, at=self._hooks(at, crash), dies=_dying(crash))
-        saved, crashed = run.saved, not run.final.final
-        if crashed:
+        saved: list[Deployment] = []
+        reached, runs = begun, 0
+        for crash in (*dies, None):
+            happen = self._hooks(at, crash)
+            run = await self._play.run(reached, held, at=happen, dies=_dying(crash))
+            saved, reached, runs = [*saved, *run.saved], run.final, runs + 1
+            if reached.final:
+                break
             await self._happen(meanwhile)
-            run = await self._play.run(run.final, at=self._hooks(at, None))
+            held = Held()
         return Seen(
             begun=begun,
-            saved=saved + run.saved if crashed else saved,
-            final=run.final,
-            crashed=crashed,
+            saved=tuple(saved),
+            final=reached,
+            lives=runs,
             moments=tuple(self._moments()),
             there=there,
             now=self._play.vault.latest(NAME),
