@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, settings
 from tests import certificates
 from tests.certificates import Authority
 
-
 # `--hypothesis-profile=deep` looks for hours at what the suite looks at for seconds.
 settings.register_profile(
     "deep",

@@ -28,7 +28,7 @@ class Shown:
 
 
 class Auditor:
-    """Reads the vault as a consumer does; no denial of the connector's identity is one of theirs."""
+    """Reads the vault as a consumer does; what is denied to the connector is not denied here."""
 
     def __init__(self, emulator: Emulator, connection: HTTPSConnection) -> None:
         self._emulator = emulator

@@ -91,9 +91,7 @@ WRITERS: Final[Mapping[str, Doing]] = {
     "a-stranger-keeps-the-tags": lambda on: on.writes(STRANGER.issue(), keeps_tags=True),
     "a-stranger-writes-the-same": lambda on: on.writes(on.new),
     "a-stranger-writes-the-old": lambda on: on.writes(on.old, content_type=PEM),
-    "another-instance-writes": lambda on: on.writes(
-        STRANGER.issue(), tags=_OF_ANOTHER_DEPLOYMENT
-    ),
+    "another-instance-writes": lambda on: on.writes(STRANGER.issue(), tags=_OF_ANOTHER_DEPLOYMENT),
 }
 ADMINISTRATORS: Final[Mapping[str, Doing]] = {
     "deleted": lambda on: on.deletes(),

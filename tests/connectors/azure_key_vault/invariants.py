@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
 from app import pki
 from app.deployment import trail
 from app.deployment.model import EXITS, NEXT, SUCCESS, Deployment, Outcome, Plan, State
@@ -263,7 +265,7 @@ def _exportable(seen: Seen) -> bool:
 
 def _works(version: StoredVersion) -> bool:
     key = version.private_key
-    assert key is not None
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
     return holds(version, Issued(leaf=version.certificate, key=key))
 
 

@@ -1,7 +1,7 @@
 """Everything that is said while a deployment runs: logs at their loudest, and every exception."""
 
 import logging
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 

@@ -96,7 +96,7 @@ async def test_an_import_on_its_way_when_the_process_died_is_waited_for(
         held = Held(new.bundle())
         held.looked = asyncio.get_running_loop().time()
         dying = asyncio.create_task(play.run(sending, held))
-        while not play.emulator.faults.seen("import"):
+        while not play.emulator.faults.seen("import"):  # noqa: ASYNC110 - its thread has no event
             await asyncio.sleep(0)
         dying.cancel()
         await asyncio.gather(dying, return_exceptions=True)

@@ -16,7 +16,7 @@ from _pytest.mark import ParameterSet
 
 from app.deployment.model import State
 from app.emulator import Answer, Drop, Emulator, Fault
-from tests.certificates import NOW, Issued, authority
+from tests.certificates import NOW, authority
 from tests.conftest import Clock
 from tests.connectors.azure_key_vault.doings import Stage
 from tests.connectors.azure_key_vault.playground import opened
