@@ -145,6 +145,12 @@ def _tells_why(seen: Seen) -> None:
     surely_not = final.error and final.error.step is State.IMPORTING
     if final.error and surely_not and final.error.code not in {*UNKNOWN, "superseded"}:
         assert _nothing_made(seen)
+        assert seen.crashed or not any(map(_silent, seen.moments))
+
+
+def _silent(moment: Moment) -> bool:
+    """An import without an answer, which may yet land."""
+    return moment.what == "import" and moment.status in {0, 408, 504}
 
 
 def _disturbs(moment: Moment) -> bool:
@@ -200,7 +206,7 @@ def _failed(seen: Seen) -> None:
     """Nothing had changed, or what changed was a first import, and then the error says so."""
     error = seen.final.error
     assert error is not None
-    if not _nothing_made(seen):
+    if seen.final.version_id is not None or not _nothing_made(seen):
         assert seen.final.snapshot is None
         assert error.step is State.VERIFYING or error.code in UNKNOWN
 

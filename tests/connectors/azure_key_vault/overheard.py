@@ -63,14 +63,16 @@ def _chain(error: BaseException | None) -> Iterator[str]:
 @contextmanager
 def overhearing(play: Playground) -> Iterator[Overheard]:
     """Listen to *play* until the block ends."""
-    root, connector = logging.getLogger(), play.connector
-    level, others, heard = root.level, root.handlers, Overheard(connector)
+    root, server, connector = logging.getLogger(), logging.getLogger("uvicorn"), play.connector
+    levels, others, heard = (root.level, server.level), root.handlers, Overheard(connector)
     play.connector = cast(AzureKeyVault, heard)
     root.handlers = [heard]  # and nobody else, who would keep it all
     root.setLevel(logging.DEBUG)
+    server.setLevel(logging.ERROR)  # the emulator's, which says nothing of ours
     try:
         yield heard
     finally:
         root.handlers = others
-        root.setLevel(level)
+        root.setLevel(levels[0])
+        server.setLevel(levels[1])
         play.connector = connector

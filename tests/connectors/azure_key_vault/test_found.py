@@ -4,14 +4,17 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from app import errors
+from app.connectors.azure_key_vault import previous
 from app.deployment.connector import Held
 from app.deployment.model import Deployment, State
 from app.emulator import Answer, Delay, Drop, Fault, ForgetTags, StoreAnother
-from tests.certificates import Issued, authority
+from app.emulator.material import PEM, PFX
+from tests.certificates import Issued, authority, ec_key, self_signed
 from tests.connectors.azure_key_vault.conftest import Open
-from tests.connectors.azure_key_vault.playground import AT_ONCE, Playground, serves
+from tests.connectors.azure_key_vault.playground import AT_ONCE, NAME, Playground, serves
 
 SPOILED = Fault(operation="import", effect=StoreAnother())
 
@@ -149,3 +152,51 @@ async def test_a_previous_certificate_that_another_deployment_put_back_is_theirs
 
     assert run.final.state is State.SUPERSEDED
     assert play.imports() == 1
+
+
+async def test_a_rollback_with_a_key_of_the_caller_leaves_a_pem_secret_a_pem(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    """Who reads the secret reads what they read before."""
+    play.emulator.deny(action="secrets/getSecret/action")
+    before = play.store(old, content_type=PEM)
+
+    run = await play.deploy(new, previous_key=old, at={State.IMPORTING: [SPOILED]})
+
+    assert run.final.state is State.ROLLED_BACK
+    assert play.latest.content_type == PEM
+    assert play.latest.chain == before.chain
+    assert serves(play.vault, old)
+
+
+async def test_a_rollback_of_the_same_certificate_leaves_a_pem_secret_a_pem(
+    play: Playground, new: Issued
+) -> None:
+    play.store(new, content_type=PEM)
+
+    run = await play.deploy(new, force=True, at={State.IMPORTING: [SPOILED]})
+
+    assert run.final.state is State.ROLLED_BACK
+    assert play.latest.content_type == PEM
+    assert serves(play.vault, new)
+
+
+@pytest.mark.parametrize("exportable", [True, False])
+async def test_a_rollback_leaves_the_key_as_exportable_as_it_was(
+    play: Playground, old: Issued, new: Issued, exportable: object
+) -> None:
+    play.store(old)
+    play.change_policy(key_props={"exportable": exportable})
+
+    run = await play.deploy(new, previous_key=old, at={State.IMPORTING: [SPOILED]})
+
+    assert run.final.state is State.ROLLED_BACK
+    assert play.vault.policy(NAME)["key_props"]["exportable"] is exportable
+
+
+def test_the_curve_of_a_previous_certificate_is_named_as_key_vault_names_it() -> None:
+    old = self_signed("old.example", key=ec_key(ec.SECP256K1()))
+
+    body = previous.request("", PFX, old.leaf, {}, enabled=True)
+
+    assert body["policy"]["key_props"] == {"exportable": True, "kty": "EC", "crv": "P-256K"}
