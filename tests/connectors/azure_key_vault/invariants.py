@@ -16,6 +16,7 @@ from app import pki
 from app.deployment import trail
 from app.deployment.model import EXITS, NEXT, SUCCESS, Deployment, Outcome, Plan, State
 from app.emulator import StoredVersion
+from app.emulator.vaults import Entry
 from app.store import records
 from tests.certificates import Issued
 from tests.connectors.azure_key_vault.auditor import Auditor
@@ -193,13 +194,36 @@ def _rolled_back(seen: Seen) -> None:
     assert seen.final.rollback is not None
     assert seen.final.rollback.outcome is Outcome.RESTORED
     assert seen.final.rollback.version_id == current.version
+    if current in seen.made(State.ROLLING_BACK):
+        _is_as_before(seen, current)
 
 
 def _before(seen: Seen) -> StoredVersion:
     """The version in the snapshot, as it was when that was taken."""
+    return _snapshot_entry(seen).latest
+
+
+def _snapshot_entry(seen: Seen) -> Entry:
+    """What the look showed that the snapshot was taken from."""
     assert seen.final.snapshot is not None
-    shown = [one.shown for one in seen.moments if one.looked and one.state is State.SNAPSHOTTING]
-    return next(one for one in shown if _id(one) == seen.final.snapshot.version_id and one)
+    shown = [one.shown_entry for one in seen.moments if one.looked]
+    return next(
+        one for one in shown if one and one.latest.version == seen.final.snapshot.version_id
+    )
+
+
+def _is_as_before(seen: Seen, current: StoredVersion) -> None:
+    """Whoever reads the secret finds it in the form they know, and as exportable."""
+    before, after, rollback = _snapshot_entry(seen), seen.moments[-1].after, seen.final.rollback
+    assert after is not None
+    assert rollback is not None
+    assert current.content_type == before.latest.content_type
+    # a secret that could be read is exportable, whatever the policy says of the next version
+    assert _exports(after) is (_exports(before) or rollback.plan is Plan.SECRET)
+
+
+def _exports(entry: Entry) -> bool:
+    return entry.policy["key_props"].get("exportable", True) is not False
 
 
 def _failed(seen: Seen) -> None:
@@ -254,19 +278,14 @@ def _is_what_anybody_sees(seen: Seen, auditor: Auditor) -> None:
     assert shown is not None
     assert (shown.version_id, shown.certificate) == (current.version, current.certificate)
     assert shown.enabled is current.enabled
-    if current.enabled and _exportable(seen):
+    entry = seen.moments[-1].after
+    assert entry is not None
+    exports = _exports(entry)
+    assert exports or seen.final.state is not State.SUCCEEDED
+    if current.enabled and exports:
         leaf, key = auditor.exported()
         assert leaf == current.certificate
         assert holds(replace(current, private_key=key), Issued(leaf=leaf, key=key))
-
-
-def _exportable(seen: Seen) -> bool:
-    """What we import is; what was there before and is left as it is may not be."""
-    entry = seen.moments[-1].after
-    assert entry is not None
-    exportable = entry.policy["key_props"].get("exportable", True) is not False
-    assert exportable or seen.final.state is State.UNCHANGED
-    return exportable
 
 
 def _works(version: StoredVersion) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from app.emulator.material import PEM, PFX
 from tests.certificates import Issued
-from tests.connectors.azure_key_vault.doings import SECRET, Stage
+from tests.connectors.azure_key_vault.doings import SECRET, STRANGER, Stage
 from tests.connectors.azure_key_vault.playground import NAME
 
 _ROLLED_BACK_BEFORE: Final = {
@@ -16,6 +16,7 @@ _ROLLED_BACK_BEFORE: Final = {
     "certctl-rollback-of": "an-earlier-version",
     "env": "test",
 }
+_EARLIER: Final = STRANGER.issue()
 _AS_MANY_TAGS_AS_FIT: Final = {f"tag-{number}": "x" for number in range(15)}
 
 
@@ -34,7 +35,14 @@ class Scene:
 
 
 def _holds(on: Stage, *, issued: Issued | None = None, **how: Any) -> None:  # noqa: ANN401 - as `store` takes it
+    """The current version, and an earlier one that a stale read shows."""
+    on.play.store(_EARLIER)
     on.play.store(issued or on.old, **{"content_type": PFX, **how})
+
+
+def _not_exportable(on: Stage) -> None:
+    _holds(on)
+    on.play.change_policy(key_props={"exportable": False})
 
 
 def _without_secrets(on: Stage, **how: Any) -> None:  # noqa: ANN401 - as `store` takes it
@@ -57,6 +65,7 @@ SCENES: Final = (
     Scene(name="renewal-with-previous-key", set=_without_secrets, previous_key=True),
     Scene(name="renewal-with-same-key", set=_without_secrets, same_key=True),
     Scene(name="renewal-that-cannot-be-undone", set=_without_secrets),
+    Scene(name="renewal-of-a-key-that-stays", set=_not_exportable, previous_key=True),
     Scene(name="renewal-of-a-disabled-version", set=_disabled, previous_key=True),
     Scene(
         name="same-certificate-forced",

@@ -44,7 +44,7 @@ from tests.connectors.azure_key_vault.troubles import TROUBLES, Trouble
 
 QUICK: Final = settings(
     derandomize=True,
-    max_examples=150,
+    max_examples=300,
     stateful_step_count=10,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -62,9 +62,13 @@ class Moment:
     @property
     def shown(self) -> StoredVersion | None:
         """What such a look showed as current."""
+        return self.shown_entry.latest if self.shown_entry else None
+
+    @property
+    def shown_entry(self) -> Entry | None:
         lied = self.effects.end(applied=False) is not None
         entry = self.before.before if self.stale and self.before else self.before
-        return None if lied or entry is None else entry.latest
+        return None if lied else entry
 
     @property
     def ours(self) -> StoredVersion | None:
