@@ -38,6 +38,16 @@ class Stage:
         if NAME not in vault.deleted:
             self.play.store(issued, **how)
 
+    def lands(self) -> None:
+        """An import of ours that got no answer was on its way all the time."""
+        ours = {
+            "certctl-managed-by": "certctl",
+            "certctl-certificate-id": "mc-api-prod",
+            "certctl-deployment-id": f"dep-{self.play.made}",
+            "env": "test",
+        }
+        self.writes(self.new, tags=ours)
+
     def changes(self, **fields: Any) -> None:  # noqa: ANN401 - the fields of StoredVersion
         """Somebody changes the current version."""
         latest = self.play.vault.latest(NAME)
@@ -93,6 +103,7 @@ WRITERS: Final[Mapping[str, Doing]] = {
     "a-stranger-writes-the-old": lambda on: on.writes(on.old, content_type=PEM),
     "another-instance-writes": lambda on: on.writes(STRANGER.issue(), tags=_OF_ANOTHER_DEPLOYMENT),
 }
+LATE: Final[Mapping[str, Doing]] = {"a-lost-import-lands": lambda on: on.lands()}
 ADMINISTRATORS: Final[Mapping[str, Doing]] = {
     "deleted": lambda on: on.deletes(),
     "being-deleted": lambda on: on.deletes(slowly=True),

@@ -104,17 +104,19 @@ def _replaceable(seen: Seen, moment: Moment) -> set[str]:
 
 def _ours(seen: Seen) -> list[StoredVersion]:
     """What it made of the certificate; what nobody can tell from that is taken for it."""
-    return [*seen.made(State.IMPORTING), *_like_ours(seen)]
-
-
-def _like_ours(seen: Seen) -> list[StoredVersion]:
     made = [one for moment in seen.moments for one in moment.made]
-    ours = seen.final.certificate.thumbprint
-    return [
-        one
-        for one in made
-        if pki.thumbprint(one.certificate) == ours and "certctl-deployment-id" not in one.tags
-    ]
+    alike = [one for one in made if _brings(one, seen) and _whose(one) in {None, seen.begun.id}]
+    return [*seen.made(State.IMPORTING), *alike]
+
+
+def _brings(version: StoredVersion, seen: Seen) -> bool:
+    """Whether it holds our certificate, and does not put it back."""
+    same = pki.thumbprint(version.certificate) == seen.final.certificate.thumbprint
+    return same and "certctl-rollback-of" not in version.tags
+
+
+def _whose(version: StoredVersion) -> str | None:
+    return version.tags.get("certctl-deployment-id")
 
 
 def _imports_once(seen: Seen) -> None:
@@ -233,6 +235,9 @@ def _failed(seen: Seen) -> None:
     if seen.final.version_id is not None or not _nothing_made(seen):
         assert seen.final.snapshot is None
         assert error.step is State.VERIFYING or error.code in UNKNOWN
+    current = believed(seen)
+    if current is not None and _brings(current, seen) and _whose(current) == seen.begun.id:
+        assert seen.final.snapshot is None
 
 
 def _rollback_failed(seen: Seen) -> None:
@@ -253,6 +258,7 @@ def _superseded(seen: Seen) -> None:
     current = believed(seen)
     assert current is not None
     assert current.version not in {one.version for one in seen.made(*State)}
+    assert not (_brings(current, seen) and _whose(current) == seen.begun.id)
 
 
 def _interrupted(seen: Seen) -> None:

@@ -32,6 +32,7 @@ from tests.conftest import Clock
 from tests.connectors.azure_key_vault.doings import (
     ADMINISTRATORS,
     IMPORT,
+    LATE,
     READ,
     SECRET,
     STRANGER,
@@ -44,7 +45,7 @@ from tests.connectors.azure_key_vault.troubles import TROUBLES, Trouble
 
 QUICK: Final = settings(
     derandomize=True,
-    max_examples=300,
+    max_examples=200,
     stateful_step_count=10,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -65,7 +66,7 @@ TAGS: Final[Mapping[str, dict[str, str] | None]] = {
     "some": {"owner": "web"},
     "as-many-as-fit": {f"tag-{number}": "x" for number in range(15)},
 }
-MEANWHILE: Final = {**WRITERS, **ADMINISTRATORS}
+MEANWHILE: Final = {**WRITERS, **LATE, **ADMINISTRATORS}
 certificate = st.sampled_from(sorted(ISSUED))
 
 _Came = TypeVar("_Came")

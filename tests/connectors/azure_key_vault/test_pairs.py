@@ -49,14 +49,14 @@ _TELLING: Final = {
     State.VERIFYING: """
         get_certificate-1-403 get_certificate-1-stale-thrice
         a-stranger-writes a-stranger-keeps-the-tags a-stranger-writes-the-old
-        deleted purged disabled tags-cleared the-old-expires no-role-to-read
+        a-lost-import-lands deleted purged disabled tags-cleared the-old-expires no-role-to-read
         dies-before dies-after""",
     State.ROLLING_BACK: """
         import-1-429 import-1-dropped-applied import-1-dropped-always
         import-1-another-writer-follows import-1-another-stored import-1-tags-forgotten
         get_certificate-1-503-twice get_certificate-1-stale-thrice get_certificate-2-stale-thrice
         a-stranger-writes a-stranger-keeps-the-tags a-stranger-writes-the-old
-        deleted purged tags-cleared no-policy-to-import budget-of-one-read
+        a-lost-import-lands deleted purged tags-cleared no-policy-to-import budget-of-one-read
         dies-before dies-after""",
     State.ROLLED_BACK: "dies-before",
 }

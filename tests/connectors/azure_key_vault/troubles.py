@@ -24,6 +24,7 @@ from tests.connectors.azure_key_vault.doings import (
     ADMINISTRATORS,
     BUDGETS,
     DENIALS,
+    LATE,
     WRITERS,
     Doing,
     Stage,
@@ -81,7 +82,7 @@ def _refusal(status: int, code: str, inner: str | None = None) -> Answer:
 
 
 _FORBIDDEN = _refusal(403, "Forbidden", "ForbiddenByRbac")
-_NO_ANSWER: Mapping[str, tuple[Effect, int]] = {
+NO_ANSWER: Mapping[str, tuple[Effect, int]] = {
     "401": (_refusal(401, "Unauthorized"), 1),
     "403": (_FORBIDDEN, 1),
     "408": (Answer(status=408), 1),
@@ -93,8 +94,8 @@ _NO_ANSWER: Mapping[str, tuple[Effect, int]] = {
     "dropped": (Drop(), 1),
     "dropped-twice": (Drop(), 2),
 }
-_LOOKS: Mapping[str, tuple[Effect, int]] = {
-    **_NO_ANSWER,
+LOOKS: Mapping[str, tuple[Effect, int]] = {
+    **NO_ANSWER,
     "gone-it-says": (_refusal(404, "CertificateNotFound"), 1),
     "no-vault-it-says": (_refusal(404, "NotFound"), 1),
     "stale": (StaleRead(), 1),
@@ -102,13 +103,13 @@ _LOOKS: Mapping[str, tuple[Effect, int]] = {
     "stale-thrice": (StaleRead(), 3),
 }
 _SECRETS: Mapping[str, tuple[Effect, int]] = {
-    **_NO_ANSWER,
+    **NO_ANSWER,
     "none-it-says": (_refusal(404, "SecretNotFound"), 1),
     "disabled-it-says": (_refusal(403, "Forbidden", "SecretDisabled"), 1),
     "stale": (StaleRead(), 1),
 }
 _IMPORTS: Mapping[str, tuple[Effect, int]] = {
-    **_NO_ANSWER,
+    **NO_ANSWER,
     "400": (_refusal(400, "BadParameter"), 1),
     "409-pending": (_refusal(409, "Forbidden"), 1),
     "409-deleted": (_refusal(409, "Conflict", "ObjectIsDeletedButRecoverable"), 1),
@@ -132,7 +133,7 @@ _TOKENS: Mapping[str, tuple[Effect, int]] = {
 _CALLS: Mapping[Operation, tuple[Mapping[str, tuple[Effect, int]], Sequence[tuple[State, int]]]] = {
     "token": (_TOKENS, [(BEGIN, 1)]),
     "get_certificate": (
-        _LOOKS,
+        LOOKS,
         [
             (BEGIN, 1),
             (State.IMPORTING, 1),
@@ -143,7 +144,7 @@ _CALLS: Mapping[Operation, tuple[Mapping[str, tuple[Effect, int]], Sequence[tupl
         ],
     ),
     "get_secret": (_SECRETS, [(BEGIN, 1), (ROLLING_BACK, 1)]),
-    "get_certificate_version": (_LOOKS, [(ROLLING_BACK, 1)]),
+    "get_certificate_version": (LOOKS, [(ROLLING_BACK, 1)]),
     "import": (
         _IMPORTS,
         [(State.IMPORTING, 1), (State.IMPORTING, 2), (ROLLING_BACK, 1), (ROLLING_BACK, 2)],
@@ -164,6 +165,8 @@ def _answers() -> Iterator[Trouble]:
 
 def _doings() -> Iterator[Trouble]:
     places = (BEGIN, State.IMPORTING, State.VERIFYING, ROLLING_BACK)
+    for state in (State.VERIFYING, ROLLING_BACK):
+        yield from (Trouble(name=name, at=state, does=doing) for name, doing in LATE.items())
     for state, kind in product(places, (WRITERS, ADMINISTRATORS, DENIALS, BUDGETS)):
         if state is BEGIN and kind is WRITERS:
             continue  # what is there when it begins is no trouble
