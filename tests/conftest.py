@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests import certificates
 from tests.certificates import Authority
@@ -16,6 +16,15 @@ pytest_plugins = ["tests.faults"]
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("usual", deadline=None)
 settings.load_profile("usual")
+# `--hypothesis-profile=deep` looks for hours at what the suite looks at for seconds.
+settings.register_profile(
+    "deep",
+    max_examples=100_000,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
 
 
 class Clock:

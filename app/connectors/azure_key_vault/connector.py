@@ -180,9 +180,12 @@ class AzureKeyVault:
         return None if just_now else await look(())
 
     async def _look_after_a_crash(self, look: Look) -> str | None:
-        """As `_look_first`; it was sent or it was not, so no look means that nobody knows."""
+        """As `_look_first`; what the crash cut off may have been sent, and be on its way still.
+
+        A vault that cannot be read does not say that nothing landed.
+        """
         try:
-            return await self._patiently(partial(look, self._patience.stale))
+            return await self._patiently(partial(look, self._patience.late))
         except errors.TargetError as blind:
             raise errors.ImportOutcomeUnknown(answer=blind.answer) from blind
 

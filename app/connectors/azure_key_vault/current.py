@@ -11,7 +11,7 @@ from enum import StrEnum
 from app.connectors.azure_key_vault import tags
 from app.connectors.azure_key_vault.answers import Version
 from app.connectors.azure_key_vault.client import Vault
-from app.deployment.model import Deployment, Snapshot
+from app.deployment.model import Deployment, Snapshot, State
 from app.errors import Superseded
 
 
@@ -32,7 +32,7 @@ def whose(latest: Version | None, deployment: Deployment) -> Whose:
         return Whose.BEFORE if snapshot is None else Whose.GONE
     if _restores(latest, deployment):
         return Whose.RESTORED
-    if latest.id == deployment.version_id or latest.tags.get(tags.DEPLOYMENT_ID) == deployment.id:
+    if latest.id == deployment.version_id or _tagged(latest, deployment):
         return Whose.OURS
     if snapshot is not None and latest.id == snapshot.version_id:
         return Whose.BEFORE
@@ -79,15 +79,37 @@ def as_before(latest: Version, snapshot: Snapshot) -> bool:
 def _restores(latest: Version, deployment: Deployment) -> bool:
     of = latest.tags.get(tags.ROLLBACK_OF)
     ours = latest.tags.get(tags.DEPLOYMENT_ID) == deployment.id
-    return of is not None and (ours or of == deployment.version_id)
+    tagged = of is not None and (ours or of == deployment.version_id)
+    return tagged or _again(latest, deployment)
+
+
+def _tagged(latest: Version, deployment: Deployment) -> bool:
+    """Our tag on it, and not on a certificate of somebody who carries tags over to a new version.
+
+    Once the id of ours is known, another version is ours only if it holds our certificate, too.
+    """
+    known = deployment.version_id is not None
+    other = latest.thumbprint != deployment.certificate.thumbprint
+    return latest.tags.get(tags.DEPLOYMENT_ID) == deployment.id and not (known and other)
 
 
 def _untagged(latest: Version, deployment: Deployment) -> bool:
     """Our certificate, though nothing says that we brought it, after an import without an answer.
 
-    Taken for ours: the certificate is the one we sent, and it was not there before.
+    Taken for ours: the certificate is the one we sent, and this version was not there before.
     """
-    snapshot = deployment.snapshot
-    was_there = snapshot is not None and snapshot.thumbprint == deployment.certificate.thumbprint
     unknown = deployment.version_id is None and tags.DEPLOYMENT_ID not in latest.tags
-    return unknown and not was_there and latest.thumbprint == deployment.certificate.thumbprint
+    return unknown and latest.thumbprint == deployment.certificate.thumbprint
+
+
+def _again(latest: Version, deployment: Deployment) -> bool:
+    """The previous certificate under a new version while we roll back, and nothing says whose.
+
+    Taken for ours likewise: what a rollback is for is served, whoever brought it.
+    """
+    snapshot, unknown = deployment.snapshot, tags.DEPLOYMENT_ID not in latest.tags
+    if snapshot is None or deployment.state is not State.ROLLING_BACK or not unknown:
+        return False
+    new = latest.id not in {snapshot.version_id, deployment.version_id}
+    same = (latest.thumbprint, latest.enabled) == (snapshot.thumbprint, snapshot.enabled)
+    return new and same

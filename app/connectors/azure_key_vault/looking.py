@@ -13,7 +13,7 @@ from typing import Final
 
 from app import pki
 from app.connectors.azure_key_vault import previous, tags
-from app.connectors.azure_key_vault.answers import PEM, Secret, Version
+from app.connectors.azure_key_vault.answers import PEM, PFX, Secret, Version
 from app.connectors.azure_key_vault.client import Vault
 from app.connectors.azure_key_vault.config import AzureKeyVaultTarget
 from app.connectors.azure_key_vault.previous import Previous
@@ -153,6 +153,10 @@ def _snapshot(latest: Version) -> Snapshot:
         enabled=latest.enabled,
         managed_by_us=latest.tags.get(tags.MANAGED_BY) == tags.US,
         tags=latest.tags,
+        attributes={
+            previous.CONTENT_TYPE: _secret_props(latest).get("contentType", PFX),
+            previous.EXPORTABLE: _exportable(latest),
+        },
     )
 
 

@@ -9,9 +9,10 @@ from typing import Any, Final, NoReturn
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from app import pki
-from app.connectors.azure_key_vault.answers import PFX, Secret, Version
+from app.connectors.azure_key_vault.answers import PEM, PFX, Secret, Version
 from app.deployment.connector import Held
 from app.deployment.model import Plan, Rollback, Snapshot
 from app.errors import RollbackImpossible
@@ -28,6 +29,12 @@ CHAIN_UNKNOWN: Final = "chain-unknown"
 # said after an import, when the sentence of the error ("nothing changed") is no longer true
 _NO_WAY: Final = "The previous certificate cannot be put back; `rollback.reason` says why."
 _KEY_GONE: Final = "The process died, and the key that the rollback needs went with it."
+
+# what a snapshot keeps besides, so that the secret is what its readers know
+CONTENT_TYPE: Final = "content_type"
+EXPORTABLE: Final = "exportable"
+
+_CURVES: Final = {**pki.CURVES, "secp256k1": "P-256K"}  # we send none such, but it may be there
 
 
 class Previous:
@@ -96,20 +103,36 @@ def body(snapshot: Snapshot, rollback: Rollback, held: Held, tags: dict[str, str
     Raises:
         RollbackImpossible: there is no plan, or the key it needs is gone.
     """
-    if rollback.plan is Plan.NOT_NEEDED and held.bundle is not None:
-        leaf, value = held.bundle.leaf, base64.b64encode(held.bundle.pfx()).decode()
-        return request(value, PFX, leaf, tags, enabled=snapshot.enabled)
     if rollback.plan is Plan.IMPOSSIBLE:
         raise RollbackImpossible(_NO_WAY)
     previous = held.previous
-    if not isinstance(previous, Previous):
-        raise RollbackImpossible(_KEY_GONE)
-    if rollback.plan is Plan.SECRET and previous.secret is not None:
+    if rollback.plan is Plan.SECRET and isinstance(previous, Previous) and previous.secret:
         value, kind = previous.secret.value, previous.secret.content_type
         return request(value, kind, previous.certificate, tags, enabled=snapshot.enabled)
-    made = pki.pfx(previous.certificate, previous.chain or (), _key(rollback.plan, held))
-    value = base64.b64encode(made).decode()
-    return request(value, PFX, previous.certificate, tags, enabled=snapshot.enabled)
+    leaf, chain, key = _material(rollback.plan, held)
+    kind = snapshot.attributes.get(CONTENT_TYPE, PFX)
+    value = _pem(leaf, chain, key) if kind == PEM else _pfx(leaf, chain, key)
+    exportable = snapshot.attributes.get(EXPORTABLE, True)
+    return request(value, kind, leaf, tags, enabled=snapshot.enabled, exportable=exportable)
+
+
+def _material(plan: Plan, held: Held) -> tuple[x509.Certificate, pki.Chain, PrivateKey]:
+    """Leaf, chain and key of the previous certificate, as far as we hold them."""
+    if plan is Plan.NOT_NEEDED and held.bundle is not None:
+        return held.bundle.leaf, held.bundle.chain, held.bundle.key
+    if not isinstance(held.previous, Previous):
+        raise RollbackImpossible(_KEY_GONE)
+    return held.previous.certificate, held.previous.chain or (), _key(plan, held)
+
+
+def _pfx(leaf: x509.Certificate, chain: pki.Chain, key: PrivateKey) -> str:
+    return base64.b64encode(pki.pfx(leaf, chain, key)).decode()
+
+
+def _pem(leaf: x509.Certificate, chain: pki.Chain, key: PrivateKey) -> str:
+    """As Key Vault takes PEM: the key in PKCS#8, then the certificates, and no other text."""
+    written = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return b"".join((written, *(one.public_bytes(Encoding.PEM) for one in (leaf, *chain)))).decode()
 
 
 def _key(plan: Plan, held: Held) -> PrivateKey:
@@ -121,7 +144,13 @@ def _key(plan: Plan, held: Held) -> PrivateKey:
 
 
 def request(
-    value: str, content_type: str, leaf: x509.Certificate, tags: dict[str, str], *, enabled: bool
+    value: str,
+    content_type: str,
+    leaf: x509.Certificate,
+    tags: dict[str, str],
+    *,
+    enabled: bool,
+    exportable: bool = True,
 ) -> Any:  # noqa: ANN401 - the JSON of an import
     """The body of an import, with a policy that can never renew by itself.
 
@@ -129,10 +158,10 @@ def request(
     80 % of its life; `Unknown` with an e-mail to the contacts cannot. A policy without a content
     type is refused, and EC needs its curve named. `pwd` is left out: there is none.
     """
-    key_props: dict[str, Any] = {"exportable": True}
+    key_props: dict[str, Any] = {"exportable": exportable}
     public = leaf.public_key()
     if isinstance(public, ec.EllipticCurvePublicKey):
-        key_props |= {"kty": "EC", "crv": pki.CURVES.get(public.curve.name, public.curve.name)}
+        key_props |= {"kty": "EC", "crv": _CURVES.get(public.curve.name, public.curve.name)}
     warn = {"trigger": {"lifetime_percentage": 80}, "action": {"action_type": "EmailContacts"}}
     return {
         "value": value,

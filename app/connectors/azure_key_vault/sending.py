@@ -47,11 +47,13 @@ async def send(
             if wait is None:
                 raise _verdict(unclear.trouble, silent=silent) from unclear
         except TargetError as refused:
+            if not silent:
+                raise
             # It speaks of the last POST only; of an earlier one without an answer a look does.
-            landed = await _looked(look, patience, refused) if silent else None
+            landed = await _looked(look, patience, refused)
             if landed is not None:
                 return landed
-            raise _verdict(refused, silent=silent) from refused
+            raise ImportOutcomeUnknown(answer=refused.answer) from refused
     raise AssertionError
 
 

@@ -28,7 +28,7 @@ class Issuance:
 
 
 def issuance(ca: Authority) -> Issuance:
-    new = ca.issue()
+    new, of_rsa = ca.issue(), authority("RSA", rsa=True)
     return Issuance(
         new=new,
         old=ca.issue(),
@@ -36,8 +36,8 @@ def issuance(ca: Authority) -> Issuance:
         expired=ca.issue(days=-1),
         self_signed=self_signed("old.example", days=90),
         of_another_issuer=authority("Other").issue(),
-        new_rsa=ca.issue(key=rsa_key(2048)),
-        old_rsa=ca.issue(key=rsa_key(2048, 1)),
+        new_rsa=of_rsa.issue(key=rsa_key(2048)),
+        old_rsa=of_rsa.issue(key=rsa_key(2048, 1)),
     )
 
 

@@ -1,0 +1,202 @@
+"""What the pairs and the machine found, each as a scenario of its own."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from app import errors
+from app.connectors.azure_key_vault import previous
+from app.deployment.connector import Held
+from app.deployment.model import Deployment, State
+from app.emulator import Answer, Delay, Drop, Fault, ForgetTags, StoreAnother
+from app.emulator.material import PEM, PFX
+from tests.certificates import Issued, authority, ec_key, self_signed
+from tests.connectors.azure_key_vault.conftest import Open
+from tests.connectors.azure_key_vault.playground import AT_ONCE, NAME, Playground, serves
+
+SPOILED = Fault(operation="import", effect=StoreAnother())
+
+
+@pytest.mark.parametrize("when", [State.VERIFYING, State.ROLLING_BACK])
+async def test_another_writer_who_keeps_the_tags_of_our_version_is_not_overwritten(
+    play: Playground, old: Issued, new: Issued, when: State
+) -> None:
+    """Some tools carry the tags over to their own version, and with them our deployment's id."""
+    play.store(old)
+    theirs = authority("Stranger").issue()
+    at = {when: [lambda: play.store(theirs, tags=dict(play.latest.tags))]}
+
+    run = await play.deploy(new, at={State.IMPORTING: [SPOILED], **at})
+
+    assert run.final.state is State.SUPERSEDED
+    assert serves(play.vault, theirs)
+    assert play.imports() == 1
+
+
+async def test_a_refusal_is_not_said_to_be_its_own_cause(play: Playground, new: Issued) -> None:
+    refused = Fault(operation="import", effect=Answer(status=403))
+    held, waiting = Held(new.bundle()), play.deployment(new, state=State.IMPORTING)
+    play.emulator.faults.add(refused)
+
+    with pytest.raises(errors.TargetForbidden) as caught:
+        await play.connector.import_certificate(waiting, held)
+
+    assert caught.value.__cause__ is not caught.value
+
+
+def _dies_before_it_is_saved(reached: Deployment) -> bool:
+    return reached.state is State.VERIFYING
+
+
+async def test_an_import_that_cannot_be_looked_for_after_a_crash_is_not_said_to_have_failed(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    play.store(old)
+    waiting, held = play.deployment(new), Held(new.bundle())
+    died = await play.run(waiting, held, dies=_dies_before_it_is_saved)
+    play.emulator.deny(action="certificates/read")
+
+    run = await play.run(died.final)
+
+    assert serves(play.vault, new)  # it had landed
+    assert run.final.state is State.ROLLBACK_FAILED
+    assert run.code == "import-outcome-unknown"
+
+
+async def test_a_vault_that_is_down_for_a_while_after_a_crash_is_asked_again(
+    open_playground: Open, old: Issued, new: Issued
+) -> None:
+    async with open_playground(patience=replace(AT_ONCE, down=(0, 0))) as play:
+        play.store(old)
+        waiting, held = play.deployment(new), Held(new.bundle())
+        died = await play.run(waiting, held, dies=_dies_before_it_is_saved)
+        down = Fault(operation="get_certificate", effect=Answer(status=503), count=5)
+        play.emulator.faults.add(down)
+
+        run = await play.run(died.final)
+
+        assert run.final.state is State.SUCCEEDED
+        assert play.imports() == 1
+
+
+async def test_an_import_on_its_way_when_the_process_died_is_waited_for(
+    open_playground: Open, old: Issued, new: Issued
+) -> None:
+    """A request outlives the connection that it came by."""
+    async with open_playground(patience=replace(AT_ONCE, late=(0.1,) * 20)) as play:
+        play.store(old)
+        waiting = play.deployment(new)
+        standing = await play.connector.snapshot(waiting, Held(new.bundle()))
+        sending = replace(
+            waiting,
+            state=State.IMPORTING,
+            snapshot=standing.snapshot,
+            rollback=standing.rollback,
+        )
+        late = Fault(operation="import", effect=Delay(seconds=0.5))
+        play.emulator.faults.add(late)
+        held = Held(new.bundle())
+        held.looked = asyncio.get_running_loop().time()
+        dying = asyncio.create_task(play.run(sending, held))
+        await asyncio.to_thread(play.emulator.faults.wait_until_met, late)
+        dying.cancel()
+        await asyncio.gather(dying, return_exceptions=True)
+
+        run = await play.run(sending)
+
+        assert run.final.state is State.SUCCEEDED
+        assert serves(play.vault, new)
+        assert play.imports() == 1
+
+
+FORGETS = Fault(operation="import", effect=ForgetTags())
+LOST = Fault(operation="import", effect=Drop(applied=True))
+
+
+async def test_a_rollback_without_answer_whose_tags_were_forgotten_is_known_by_its_certificate(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    play.store(old)
+
+    run = await play.deploy(
+        new, at={State.IMPORTING: [SPOILED], State.ROLLING_BACK: [FORGETS, LOST]}
+    )
+
+    assert run.final.state is State.ROLLED_BACK
+    assert serves(play.vault, old)
+    assert play.imports() == 2
+
+
+async def test_a_forced_import_without_answer_whose_tags_were_forgotten_is_known_by_its_certificate(
+    play: Playground, new: Issued
+) -> None:
+    play.store(new)
+
+    run = await play.deploy(new, force=True, at={State.IMPORTING: [FORGETS, LOST]})
+
+    assert run.final.state is State.SUCCEEDED
+    assert run.warnings == ["tags-differ"]
+    assert play.imports() == 1
+
+
+async def test_a_previous_certificate_that_another_deployment_put_back_is_theirs(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    play.store(old)
+    theirs = {"certctl-managed-by": "certctl", "certctl-deployment-id": "dep-other"}
+    at = {State.ROLLING_BACK: [lambda: play.store(old, tags=theirs)]}
+
+    run = await play.deploy(new, at={State.IMPORTING: [SPOILED], **at})
+
+    assert run.final.state is State.SUPERSEDED
+    assert play.imports() == 1
+
+
+async def test_a_rollback_with_a_key_of_the_caller_leaves_a_pem_secret_a_pem(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    """Who reads the secret reads what they read before."""
+    play.emulator.deny(action="secrets/getSecret/action")
+    before = play.store(old, content_type=PEM)
+
+    run = await play.deploy(new, previous_key=old, at={State.IMPORTING: [SPOILED]})
+
+    assert run.final.state is State.ROLLED_BACK
+    assert play.latest.content_type == PEM
+    assert play.latest.chain == before.chain
+    assert serves(play.vault, old)
+
+
+async def test_a_rollback_of_the_same_certificate_leaves_a_pem_secret_a_pem(
+    play: Playground, new: Issued
+) -> None:
+    play.store(new, content_type=PEM)
+
+    run = await play.deploy(new, force=True, at={State.IMPORTING: [SPOILED]})
+
+    assert run.final.state is State.ROLLED_BACK
+    assert play.latest.content_type == PEM
+    assert serves(play.vault, new)
+
+
+@pytest.mark.parametrize("exportable", [True, False])
+async def test_a_rollback_leaves_the_key_as_exportable_as_it_was(
+    play: Playground, old: Issued, new: Issued, exportable: object
+) -> None:
+    play.store(old)
+    play.change_policy(key_props={"exportable": exportable})
+
+    run = await play.deploy(new, previous_key=old, at={State.IMPORTING: [SPOILED]})
+
+    assert run.final.state is State.ROLLED_BACK
+    assert play.vault.policy(NAME)["key_props"]["exportable"] is exportable
+
+
+def test_the_curve_of_a_previous_certificate_is_named_as_key_vault_names_it() -> None:
+    old = self_signed("old.example", key=ec_key(ec.SECP256K1()))
+
+    body = previous.request("", PFX, old.leaf, {}, enabled=True)
+
+    assert body["policy"]["key_props"] == {"exportable": True, "kty": "EC", "crv": "P-256K"}
