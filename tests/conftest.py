@@ -11,12 +11,14 @@ from hypothesis import HealthCheck, settings
 from tests import certificates
 from tests.certificates import Authority
 
-# `--hypothesis-profile=deep` looks for hours at what the suite looks at for seconds.
+# `--hypothesis-profile=deep` looks for hours at what the suite looks at for seconds; it is read
+# before any hook, so it is registered here.
 settings.register_profile(
     "deep",
     max_examples=100_000,
     stateful_step_count=20,
     deadline=None,
+    derandomize=False,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )

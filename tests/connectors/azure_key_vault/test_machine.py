@@ -2,10 +2,10 @@
 
 Other writers, administrators, denials, time, and deployments with up to three troubles each come
 in any order that hypothesis thinks of. In the suite the same few hundred stories are tried each
-time; this looks for new ones, for as long as it is let:
+time; this looks for new ones, from a random seed, for as long as it is let:
 
     python -m pytest tests/connectors/azure_key_vault/test_machine.py \
-        --hypothesis-profile=deep --timeout=0 --hypothesis-seed=random
+        --hypothesis-profile=deep --timeout=0
 
 What it finds becomes a scenario of its own in `test_found`.
 """
