@@ -17,11 +17,13 @@ pytest_plugins = ["tests.faults"]
 settings.register_profile("usual", deadline=None)
 settings.load_profile("usual")
 # `--hypothesis-profile=deep` looks for hours at what the suite looks at for seconds.
+# It is read before any hook, so it is registered here.
 settings.register_profile(
     "deep",
     max_examples=100_000,
     stateful_step_count=20,
     deadline=None,
+    derandomize=False,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )
@@ -44,10 +46,18 @@ class Clock:
 def _log_as_it_was() -> Iterator[None]:
     """Whoever sets the log up sets it up for one test."""
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, levels = list(root.handlers), root.level, _levels()
     yield
     structlog.reset_defaults()
     root.handlers, root.level = handlers, level
+    for name in _levels():
+        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
+
+
+def _levels() -> dict[str, int]:
+    """How loud each logger is."""
+    loggers = logging.Logger.manager.loggerDict.items()
+    return {name: one.level for name, one in loggers if isinstance(one, logging.Logger)}
 
 
 @pytest.fixture(scope="session", name="ca")

@@ -13,6 +13,7 @@ from itertools import pairwise
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app import pki
+from app.connectors.azure_key_vault.previous import EXPIRED
 from app.deployment import trail
 from app.deployment.model import EXITS, NEXT, SUCCESS, Deployment, Outcome, Plan, State
 from app.emulator import StoredVersion
@@ -38,6 +39,7 @@ def hold(seen: Seen, auditor: Auditor) -> None:
     _imports_where_it_may(seen)
     _imports_once(seen)
     _tags_what_it_makes(seen)
+    _plans_truly(seen)
     _tells_why(seen)
     _ENDS[seen.final.state](seen)
     if seen.final.state in {State.SUCCEEDED, State.UNCHANGED, State.ROLLED_BACK} and honest(seen):
@@ -137,6 +139,15 @@ def _tags_what_it_makes(seen: Seen) -> None:
         assert ("certctl-rollback-of" in made.tags) is rolls_back
         if not (rolls_back and len(made.tags) == MOST_TAGS):
             assert made.tags["certctl-deployment-id"] == seen.begun.id
+
+
+def _plans_truly(seen: Seen) -> None:
+    """No rollback is promised that the vault would refuse because the certificate has expired."""
+    snapshot, rollback = seen.final.snapshot, seen.final.rollback
+    if snapshot is None or rollback is None or rollback.plan is Plan.NOT_NEEDED:
+        return
+    expired = snapshot.not_after <= seen.at
+    assert expired is (rollback.plan is Plan.IMPOSSIBLE and rollback.reason == EXPIRED)
 
 
 def _tells_why(seen: Seen) -> None:

@@ -45,6 +45,11 @@ def _not_exportable(on: Stage) -> None:
     on.play.change_policy(key_props={"exportable": False})
 
 
+def _expired(on: Stage) -> None:
+    _holds(on)
+    on.time_passes()
+
+
 def _without_secrets(on: Stage, **how: Any) -> None:  # noqa: ANN401 - as `store` takes it
     on.denies(SECRET, "rbac")
     _holds(on, **how)
@@ -66,6 +71,7 @@ SCENES: Final = (
     Scene(name="renewal-with-same-key", set=_without_secrets, same_key=True),
     Scene(name="renewal-that-cannot-be-undone", set=_without_secrets),
     Scene(name="renewal-of-a-key-that-stays", set=_not_exportable, previous_key=True),
+    Scene(name="renewal-of-what-has-expired", set=_expired),
     Scene(name="renewal-of-a-disabled-version", set=_disabled, previous_key=True),
     Scene(
         name="same-certificate-forced",

@@ -2,10 +2,10 @@
 
 Other writers, administrators, denials, time, and deployments with up to three troubles each come
 in any order that hypothesis thinks of. In the suite the same few hundred stories are tried each
-time; this looks for new ones, for as long as it is let:
+time; this looks for new ones, from a random seed, for as long as it is let:
 
     python -m pytest tests/connectors/azure_key_vault/test_machine.py \
-        --hypothesis-profile=deep --timeout=0 --hypothesis-seed=random
+        --hypothesis-profile=deep --timeout=0
 
 What it finds becomes a scenario of its own in `test_found`.
 """
@@ -13,12 +13,13 @@ What it finds becomes a scenario of its own in `test_found`.
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from app.deployment.connector import Held
 from app.deployment.model import Insist, State
@@ -39,7 +40,7 @@ from tests.connectors.azure_key_vault.doings import (
     WRITERS,
     Stage,
 )
-from tests.connectors.azure_key_vault.playground import NAME, opened
+from tests.connectors.azure_key_vault.playground import AT_ONCE, NAME, opened
 from tests.connectors.azure_key_vault.proving import proving
 from tests.connectors.azure_key_vault.troubles import TROUBLES, Trouble
 
@@ -79,8 +80,17 @@ class SharedVault(RuleBasedStateMachine):
         super().__init__()
         self._runner = runner
         self._open = AsyncExitStack()
+        self._opened = partial(opened, emulator, ca_bundle=ca_bundle, now=Clock(NOW))
         emulator.reset()
-        opening = opened(emulator, ca_bundle=ca_bundle, now=Clock(NOW))
+
+    @initialize(
+        down=st.sampled_from([(), (0, 0)]),
+        read_previous_secret=st.sampled_from(["always", "never"]),
+    )
+    def opens(self, down: tuple[float, ...], read_previous_secret: str) -> None:
+        opening = self._opened(
+            patience=replace(AT_ONCE, down=down), read_previous_secret=read_previous_secret
+        )
         self.play = self._run(self._open.enter_async_context(opening))
         self.proves = self._open.enter_context(proving(self.play))
 

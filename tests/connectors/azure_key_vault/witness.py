@@ -8,6 +8,7 @@ it was told the truth.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from itertools import pairwise
 from typing import Final, Literal
@@ -85,6 +86,7 @@ class Seen:
     """A deployment, seen from outside: what it said at each step, and what was true."""
 
     begun: Deployment
+    at: datetime
     saved: tuple[Deployment, ...]
     final: Deployment
     lives: int  # how often the process was started
@@ -146,6 +148,7 @@ class Witness(Programme):
         self._marks.clear()
         there = self._play.vault.latest(NAME)
         await self._happen(at.get(_BEGIN, ()))
+        at_first = self._play.now()
         saved: list[Deployment] = []
         reached, runs = begun, 0
         for crash in (*dies, None):
@@ -158,6 +161,7 @@ class Witness(Programme):
             held = Held()
         return Seen(
             begun=begun,
+            at=at_first,
             saved=tuple(saved),
             final=reached,
             lives=runs,
