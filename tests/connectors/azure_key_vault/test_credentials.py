@@ -9,6 +9,7 @@ import pytest
 from app.deployment.model import State
 from app.emulator import Emulator
 from tests.certificates import Issued
+from tests.conftest import shown
 from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.middlebox import Middlebox
 from tests.connectors.azure_key_vault.playground import Playground, Run, environment
@@ -364,7 +365,7 @@ async def test_a_login_service_that_fails_may_work_later(
     assert run.final.error.retryable
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Sign in</html>", b"[]", b"{}"], ids=repr)
+@pytest.mark.parametrize("body", [b"", b"<html>Sign in</html>", b"[]", b"{}"], ids=shown)
 async def test_a_login_service_that_answers_nonsense_is_no_success(
     behind: Playground, box: Middlebox, new: Issued, body: bytes
 ) -> None:

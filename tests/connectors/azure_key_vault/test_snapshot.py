@@ -11,6 +11,7 @@ from app.emulator.access import By
 from app.emulator.faults import Operation
 from app.errors import DeployError
 from tests.certificates import Authority, Issued
+from tests.conftest import shown
 from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.middlebox import Middlebox
 from tests.connectors.azure_key_vault.playground import NAME, VAULT, Playground, serves
@@ -140,7 +141,7 @@ async def test_a_look_that_fails_once_is_repeated(
         (404, b'{"error": {"message": "CertificateNotFound"}}'),
         (404, b'{"error": {"code": "SecretNotFound"}}'),
     ],
-    ids=repr,
+    ids=shown,
 )
 async def test_nonsense_is_not_taken_for_no_certificate(
     behind: Playground, box: Middlebox, new: Issued, old: Issued, status: int, body: bytes
@@ -167,7 +168,7 @@ async def test_a_valid_answer_without_an_id_is_nonsense_too(
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b'{"id": "/secrets/api-prod/1"}', b'{"value": "x"}', b"<html>"], ids=repr
+    "body", [b"{}", b'{"id": "/secrets/api-prod/1"}', b'{"value": "x"}', b"<html>"], ids=shown
 )
 async def test_a_secret_that_is_nonsense_stops_before_any_change(
     behind: Playground, box: Middlebox, new: Issued, old: Issued, body: bytes
