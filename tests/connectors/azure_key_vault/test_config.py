@@ -161,7 +161,7 @@ def test_a_word_that_is_a_path_of_key_vault_is_refused(name: str) -> None:
         (["k"], "dict_type"),
         (None, "dict_type"),
     ],
-    ids=lambda value: value if isinstance(value, str) else ascii(value)[:24],
+    ids=lambda value: shown(value)[:24],
 )
 def test_tags_beyond_the_limits_are_refused(tags: object, code: str) -> None:
     assert codes(tags=tags) == {"tags": code}
