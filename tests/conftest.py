@@ -30,8 +30,8 @@ settings.register_profile(
 
 
 def shown(value: object) -> str:
-    """The id of a test by what it is given; a bracket would end it for those who select by ids."""
-    return repr(value).replace("[", "(").replace("]", ")")
+    """The id of a test by what it is given, without what would end it for those who select it."""
+    return repr(value).translate(str.maketrans("[]\\", "()~"))
 
 
 class Clock:
