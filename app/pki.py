@@ -102,11 +102,14 @@ class Bundle:
     def pfx(self) -> bytes:
         """The PKCS#12 as Key Vault wants it: leaf, intermediates, no root, no password.
 
-        Built once, half a millisecond, so that it can be done while something is waited for.
+        One that was packed is handed over, and not kept beyond that.
         """
-        if self._pfx is None:
-            self._pfx = pfx(self.leaf, self.chain, self.key)
-        return self._pfx
+        packed, self._pfx = self._pfx, None
+        return packed or pfx(self.leaf, self.chain, self.key)
+
+    def pack(self) -> None:
+        """Build the PFX for the next `pfx()`, half a millisecond, while something is waited for."""
+        self._pfx = pfx(self.leaf, self.chain, self.key)
 
     @property
     def key(self) -> PrivateKey:

@@ -27,6 +27,7 @@ from app.connectors.azure_key_vault.answers import Secret, Version
 from app.errors import TargetError
 
 _OK: Final = 200
+_BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
 _THROTTLED: Final = 429
 _TIMEOUT: Final = 408
@@ -122,7 +123,8 @@ class Vault:
                 return answers.version(response.content).id
             except ValueError as error:
                 raise Unclear(errors.TargetUnavailable(), answered=True) from error
-        if status >= _SERVER_ERROR or status == _TIMEOUT:
+        # only a 4xx is a clear no; what is neither that nor the expected 200 may have been done
+        if status not in range(_BAD_REQUEST, _SERVER_ERROR) or status == _TIMEOUT:
             timed_out = status in (_TIMEOUT, _GATEWAY_TIMEOUT)  # somebody else says: no answer
             raise Unclear(_refused(response), answered=not timed_out)
         raise _refused(response)

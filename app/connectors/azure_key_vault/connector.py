@@ -18,7 +18,13 @@ from app.connectors.azure_key_vault import previous, tags
 from app.connectors.azure_key_vault.answers import PFX, Version
 from app.connectors.azure_key_vault.client import Vault
 from app.connectors.azure_key_vault.config import AzureKeyVaultTarget, AzureOptions
-from app.connectors.azure_key_vault.current import Whose, as_before, landed, settle
+from app.connectors.azure_key_vault.current import (
+    Whose,
+    as_before,
+    in_form_as_before,
+    landed,
+    settle,
+)
 from app.connectors.azure_key_vault.looking import Looking
 from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.result import result
@@ -88,12 +94,13 @@ class AzureKeyVault:
     async def snapshot(self, deployment: Deployment, held: Held) -> Standing:
         """Look at the vault, and keep what a rollback needs."""
         config = _config(deployment.target)
+        asked = asyncio.get_running_loop().time()  # what is read is as old as its question
         packing = asyncio.create_task(_pack(held), name="pack")
         try:
             found = await self._looking.take(self._vaults.of(config), config, deployment, held)
         finally:
             await packing
-        held.looked = asyncio.get_running_loop().time()
+        held.looked = asked
         return found
 
     async def import_certificate(self, deployment: Deployment, held: Held) -> str:
@@ -116,7 +123,7 @@ class AzureKeyVault:
         if found is Whose.STRANGERS:
             raise errors.Superseded
         if found is Whose.GONE:
-            raise errors.VerificationFailed("The certificate was deleted from the vault meanwhile.")
+            raise errors.VerificationFailed(_DELETED)
         if found is not Whose.OURS or latest is None:
             text = "The vault took the import but keeps serving what was there before."
             raise errors.VerificationFailed(text)
@@ -136,9 +143,11 @@ class AzureKeyVault:
         never_landed = found is Whose.BEFORE and deployment.version_id is None
         if snapshot is None or rollback is None or never_landed:
             return None
+        if found is Whose.GONE:  # somebody wanted it gone, and a new version would undo that
+            raise await self.conflict(deployment.target) or errors.VerificationFailed(_DELETED)
         if found is Whose.RESTORED and latest is not None:
             return await self._restored(deployment, snapshot, latest.id)
-        if found is Whose.OURS and latest is not None and as_before(latest, snapshot):
+        if found is Whose.OURS and latest is not None and in_form_as_before(latest, snapshot):
             return latest.id  # the very same certificate, imported once more: it is served
         failed = deployment.version_id or (latest.id if latest else "")
         await self._read_again(deployment, snapshot, rollback, held)
@@ -214,9 +223,13 @@ class AzureKeyVault:
         After a crash it may be done already, and a stale look would not show that.
         """
         vault, name = self._reach(deployment)
-        waits = self._patience.stale if deployment.version_id else self._patience.late
-        until = _ACTED if held.bundle is not None else _ACTED - _OURS
-        found = await settle(vault, name, deployment, until=until, waits=waits)
+        crashed = held.bundle is None
+        silent = crashed or deployment.version_id is None  # something may be on its way still
+        waits = self._patience.late if silent else self._patience.stale
+        until = _ACTED - _OURS if crashed else _ACTED
+        found = await self._patiently(
+            partial(settle, vault, name, deployment, until=until, waits=waits)
+        )
         held.looked = asyncio.get_running_loop().time()
         return found
 
@@ -233,13 +246,14 @@ class AzureKeyVault:
     async def _restored(self, deployment: Deployment, snapshot: Snapshot, made: str) -> str:
         """Read back that version *made* is current and is the previous certificate again."""
         vault, name = self._reach(deployment)
-        found, latest = await settle(
-            vault, name, deployment, until=_RESTORED, waits=self._patience.stale
+        stale = self._patience.stale
+        found, latest = await self._patiently(
+            partial(settle, vault, name, deployment, until=_RESTORED, waits=stale)
         )
         if found is Whose.STRANGERS and latest is not None and latest.id != made:
             raise errors.Superseded
         if latest is None:
-            raise errors.VerificationFailed("The certificate was deleted from the vault meanwhile.")
+            raise errors.VerificationFailed(_DELETED)
         if found is not Whose.RESTORED and latest.id != made:
             raise errors.VerificationFailed("The vault keeps serving what the rollback undoes.")
         if not as_before(latest, snapshot):
@@ -264,6 +278,7 @@ class AzureKeyVault:
         return self._vaults.of(config), config.certificate_name
 
 
+_DELETED: Final = "The certificate was deleted from the vault meanwhile."
 _NO_LONGER_THERE: Final = "The previous version's secret is no longer there with its key."
 _NOT_ALLOWED: Final = Fault(
     field="target_config.vault_url",
@@ -286,7 +301,7 @@ async def _pack(held: Held) -> None:
     """Build the PFX while the vault is asked: the import that follows needs it at once."""
     await asyncio.sleep(_ASKED_S)
     if held.bundle is not None:
-        held.bundle.pfx()
+        held.bundle.pack()
 
 
 def _config(target: Target) -> AzureKeyVaultTarget:

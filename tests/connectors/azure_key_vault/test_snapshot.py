@@ -323,11 +323,10 @@ def _read_secret_then_write(play: Playground, box: Middlebox, late: Issued) -> N
     box.on("GET", "/certificates/", waits=answered, first=lambda: play.store(late))
 
 
-async def test_a_write_after_the_certificate_was_read_does_not_mix_two_versions(
+async def test_a_write_after_the_certificate_was_read_is_seen_and_does_not_mix_two_versions(
     behind: Playground, box: Middlebox, ca: Authority, old: Issued, new: Issued
 ) -> None:
     behind.store(old)
-    version = behind.latest.version
     answered = Event()
     box.on("GET", "/certificates/", then=answered.set)
     box.on("GET", "/secrets/", waits=answered, first=lambda: behind.store(ca.issue()))
@@ -336,7 +335,7 @@ async def test_a_write_after_the_certificate_was_read_does_not_mix_two_versions(
     standing = await behind.connector.snapshot(behind.deployment(new), held)
 
     assert standing.snapshot is not None
-    assert standing.snapshot.version_id == version
+    assert standing.snapshot.version_id == behind.latest.version
     assert behind.calls.count("get_secret") == 2
     assert standing.rollback.plan is Plan.SECRET
 

@@ -202,7 +202,7 @@ _GOES_ON: Final = tuple(
             "verification-failed",
             somebody_deletes_it,
             Serves.NOTHING,
-            refused("name-soft-deleted"),
+            refused("name-soft-deleted", sends=0),
             End(state=State.FAILED, sends=0, makes=0),
         ),
     )

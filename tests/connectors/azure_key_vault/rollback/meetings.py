@@ -42,7 +42,7 @@ NO_READ = Meets(
 )
 DELETED = Meets(
     name="deleted",
-    end=refused("name-soft-deleted", serves=Serves.NOTHING),
+    end=refused("name-soft-deleted", sends=0, serves=Serves.NOTHING),
     happenings=[somebody_deletes_it],
     looks=True,
 )
