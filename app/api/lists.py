@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -23,8 +23,8 @@ _INSTANT: Final = re.compile(
 def _instant(text: object) -> object:
     if isinstance(text, str) and _INSTANT.fullmatch(text):
         try:
-            return datetime.fromisoformat(text.upper())
-        except ValueError:
+            return datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):  # the latter before year 1 or after 9999
             pass
     raise PydanticCustomError(
         "time-invalid", "Write RFC 3339 with an offset, such as 2026-03-01T12:00:00Z."
@@ -77,6 +77,11 @@ class EventListing(Listing):
     actor: Name | None = None
     resource_type: Name | None = None
     resource_id: Name | None = None
+    target_type: Name | None = None
+    state: State | None = None
+    certificate_id: Name | None = Field(default=None, description="`metadata.certificate_id`.")
+    vault_url: Name | None = None
+    certificate_name: Name | None = None
 
     def wanted(self) -> EventFilter:
         """In the store's words."""
@@ -85,6 +90,11 @@ class EventListing(Listing):
             actor=self.actor,
             resource_type=self.resource_type,
             resource_id=self.resource_id,
+            target_type=self.target_type,
+            state=self.state,
+            certificate_id=self.certificate_id,
+            vault_url=self.vault_url and self.vault_url.lower().rstrip("/"),
+            certificate_name=self.certificate_name,
             created_after=self.created_after,
             created_before=self.created_before,
         )

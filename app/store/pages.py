@@ -41,6 +41,11 @@ class EventFilter:
     actor: str | None = None
     resource_type: str | None = None
     resource_id: str | None = None
+    target_type: str | None = None
+    state: State | None = None
+    certificate_id: str | None = None
+    vault_url: str | None = None
+    certificate_name: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
 

@@ -103,6 +103,11 @@ EVENT_CONDITIONS = {
     "actor": "actor = ?",
     "resource_type": "resource_type = ?",
     "resource_id": "resource_id = ?",
+    "target_type": "details ->> 'target_type' = ?",
+    "state": "details ->> 'state' = ?",
+    "certificate_id": "details ->> 'certificate_id' = ?",
+    "vault_url": "details ->> 'vault_url' = ?",
+    "certificate_name": "details ->> 'certificate_name' = ?",
     "created_after": "timestamp > ?",
     "created_before": "timestamp < ?",
 }

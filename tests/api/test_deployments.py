@@ -78,6 +78,12 @@ async def test_a_list_is_filtered(
         pytest.param("created_after=2026-03-01T12:00:00", "created_after", id="no offset"),
         pytest.param("created_after=1700000000", "created_after", id="seconds"),
         pytest.param("created_before=2026-02-30T12:00:00Z", "created_before", id="no such day"),
+        pytest.param(
+            "created_after=0001-01-01T00:00:00%2B14:00", "created_after", id="before-all-time"
+        ),
+        pytest.param(
+            "created_before=9999-12-31T23:59:59-14:00", "created_before", id="after-all-time"
+        ),
     ],
 )
 async def test_a_wrong_filter_is_refused(http: httpx.AsyncClient, query: str, field: str) -> None:

@@ -52,6 +52,11 @@ EVENTS = {
     "resource": (EventFilter(resource_type="deployment", resource_id=deployment(4).id), [4]),
     "after": (EventFilter(created_after=at(2)), [4, 3]),
     "before": (EventFilter(created_before=at(2)), [1]),
+    "target type": (EventFilter(target_type="AzureKeyVault"), [4, 3, 2, 1]),
+    "state": (EventFilter(state=State.QUEUED), [4, 3, 2, 1]),
+    "certificate id": (EventFilter(certificate_id="mc-1"), [4, 1]),
+    "vault": (EventFilter(vault_url="https://vault-1.vault.azure.net"), [3, 1]),
+    "certificate name": (EventFilter(certificate_name="cert-2"), [2]),
     "none": (EventFilter(actor="nobody"), []),
 }
 

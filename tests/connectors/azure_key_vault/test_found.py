@@ -200,3 +200,101 @@ def test_the_curve_of_a_previous_certificate_is_named_as_key_vault_names_it() ->
     body = previous.request("", PFX, old.leaf, {}, enabled=True)
 
     assert body["policy"]["key_props"] == {"exportable": True, "kty": "EC", "crv": "P-256K"}
+
+
+@pytest.mark.parametrize("status", [201, 202, 204, 302])
+async def test_an_odd_answer_to_an_import_is_followed_by_a_look(
+    play: Playground, old: Issued, new: Issued, status: int
+) -> None:
+    play.store(old)
+    odd = Fault(operation="import", effect=Answer(status=status, body="", applied=True))
+
+    run = await play.deploy(new, at={State.IMPORTING: [odd]})
+
+    assert run.final.state is State.SUCCEEDED
+    assert serves(play.vault, new)
+    assert play.imports() == 1
+
+
+async def test_a_look_is_as_old_as_its_question_however_long_its_secret_took(
+    play: Playground, old: Issued, new: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.connectors.azure_key_vault.connector._FRESH_S", 0.1)
+    play.store(old)
+    theirs = authority("Stranger").issue()
+    play.emulator.faults.add(Fault(operation="get_secret", effect=Delay(seconds=0.2)))
+
+    run = await play.deploy(new, at={State.IMPORTING: [lambda: play.store(theirs)]})
+
+    assert run.final.state is State.SUPERSEDED
+    assert serves(play.vault, theirs)
+    assert play.imports() == 0
+
+
+def _purge(play: Playground) -> None:
+    play.vault.soft_delete(NAME)
+    play.vault.purge(NAME)
+
+
+async def test_a_certificate_deleted_before_the_import_is_not_made_anew(
+    play: Playground, old: Issued, new: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.connectors.azure_key_vault.connector._FRESH_S", 0)
+    play.store(old)
+
+    run = await play.deploy(new, at={State.IMPORTING: [lambda: _purge(play)]})
+
+    assert (run.final.state, run.code) == (State.FAILED, "version-conflict")
+    assert play.vault.latest(NAME) is None
+
+
+async def test_a_certificate_purged_before_the_rollback_is_not_made_anew(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    play.store(old)
+    run = await play.deploy(
+        new, at={State.IMPORTING: [SPOILED], State.ROLLING_BACK: [lambda: _purge(play)]}
+    )
+
+    assert run.final.state is State.ROLLBACK_FAILED
+    assert play.vault.latest(NAME) is None
+
+
+async def test_a_rollback_that_cannot_be_read_back_at_once_is_read_back_later(
+    open_playground: Open, old: Issued, new: Issued
+) -> None:
+    async with open_playground(patience=replace(AT_ONCE, down=(0,))) as play:
+        play.store(old)
+        down = Fault(operation="get_certificate", nth=2, count=2, effect=Answer(status=503))
+
+        run = await play.deploy(new, at={State.IMPORTING: [SPOILED], State.ROLLING_BACK: [down]})
+
+        assert run.final.state is State.ROLLED_BACK
+        assert serves(play.vault, old)
+
+
+async def test_a_rollback_on_its_way_when_the_process_died_is_waited_for(
+    open_playground: Open, old: Issued, new: Issued
+) -> None:
+    async with open_playground(patience=replace(AT_ONCE, late=(0.1,) * 20)) as play:
+        play.store(old)
+        late = Fault(operation="import", nth=2, effect=Delay(seconds=0.5))
+        play.emulator.faults.add(late)
+        saved: list[Deployment] = []
+        dying = asyncio.create_task(
+            play.run(
+                play.deployment(new),
+                Held(new.bundle()),
+                at={State.IMPORTING: [SPOILED]},
+                dies=lambda reached: bool(saved.append(reached)),  # type: ignore[func-returns-value] # it never dies of itself
+            )
+        )
+        await asyncio.to_thread(play.emulator.faults.wait_until_met, late)
+        dying.cancel()
+        await asyncio.gather(dying, return_exceptions=True)
+
+        run = await play.run(saved[-1])
+
+        assert run.final.state is State.ROLLED_BACK
+        assert serves(play.vault, old)
+        assert play.imports() == 2
