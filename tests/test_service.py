@@ -180,7 +180,7 @@ def test_after_kill_9_an_import_that_did_not_land_is_interrupted(home: Home, ca:
         process.wait()
 
     with home.service() as (_, http):
-        found = http.get(f"/api/v1/deployments/{id_}", headers={"Prefer": "wait=30"}).json()
+        found = http.get(f"/api/v1/deployments/{id_}", headers={"Prefer": "wait=60"}).json()
 
     assert (found["state"], found["error"]["code"]) == ("interrupted", "key-gone")
     assert home.emulator.vault("my-vault").versions("api-prod") == []
