@@ -147,7 +147,7 @@ def _plans_truly(seen: Seen) -> None:
     snapshot, rollback = seen.final.snapshot, seen.final.rollback
     if snapshot is None or rollback is None or rollback.plan is Plan.NOT_NEEDED:
         return
-    expired = snapshot.not_after <= seen.at
+    expired = snapshot.not_after <= seen.since
     assert expired is (rollback.plan is Plan.IMPOSSIBLE and rollback.reason == EXPIRED)
 
 
