@@ -48,9 +48,10 @@ def hold(seen: Seen, auditor: Auditor) -> None:
 
 def keep_secrets(seen: Seen, said: str, needles: Iterable[str]) -> None:
     """No byte of a key is in a record, an event, a log or an exception."""
-    text = "\n".join((said, written(seen.saved), *map(records.document, seen.saved)))
     events = [trail.event(one, id="evt-1", at=one.created_at) for one in seen.saved]
-    text += "\n".join(str(records.event_row(one)) for one in events)
+    rows = [str(records.event_row(one)) for one in events]
+    documents = [records.document(one) for one in seen.saved]
+    text = "\n".join((said, written(seen.saved[-1:]), repr(seen.saved), *documents, *rows))
     assert "PRIVATE KEY" not in text
     for needle in needles:
         assert needle not in text
@@ -149,7 +150,7 @@ def _plans_truly(seen: Seen) -> None:
     snapshot, rollback = seen.final.snapshot, seen.final.rollback
     if snapshot is None or rollback is None or rollback.plan is Plan.NOT_NEEDED:
         return
-    expired = snapshot.not_after <= seen.at
+    expired = snapshot.not_after <= seen.since
     assert expired is (rollback.plan is Plan.IMPOSSIBLE and rollback.reason == EXPIRED)
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 from app.connectors.azure_key_vault.connector import AzureKeyVault
 from app.deployment.connector import Held, Proof, Standing
@@ -11,6 +11,9 @@ from app.deployment.model import Deployment
 from tests.connectors.azure_key_vault.playground import Playground
 
 _Answer = TypeVar("_Answer")
+# "" is the root; what the service keeps quiet speaks up, and the emulator's server does not count
+_LOUD: Final = ("", "azure", "aiohttp", "msal", "asyncio")
+_LOUDNESS: Final = {**dict.fromkeys(_LOUD, logging.DEBUG), "uvicorn": logging.ERROR}
 
 
 class Overheard(logging.Handler):
@@ -63,16 +66,16 @@ def _chain(error: BaseException | None) -> Iterator[str]:
 @contextmanager
 def overhearing(play: Playground) -> Iterator[Overheard]:
     """Listen to *play* until the block ends."""
-    root, server, connector = logging.getLogger(), logging.getLogger("uvicorn"), play.connector
-    levels, others, heard = (root.level, server.level), root.handlers, Overheard(connector)
+    root, connector, heard = logging.getLogger(), play.connector, Overheard(play.connector)
+    others, levels = root.handlers, {name: logging.getLogger(name).level for name in _LOUDNESS}
     play.connector = cast(AzureKeyVault, heard)
     root.handlers = [heard]  # and nobody else, who would keep it all
-    root.setLevel(logging.DEBUG)
-    server.setLevel(logging.ERROR)  # the emulator's, which says nothing of ours
+    for name, level in _LOUDNESS.items():
+        logging.getLogger(name).setLevel(level)
     try:
         yield heard
     finally:
         root.handlers = others
-        root.setLevel(levels[0])
-        server.setLevel(levels[1])
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
         play.connector = connector

@@ -36,7 +36,7 @@ class Scene:
 
 def _holds(on: Stage, *, issued: Issued | None = None, **how: Any) -> None:  # noqa: ANN401 - as `store` takes it
     """The current version, and an earlier one that a stale read shows."""
-    on.play.store(_EARLIER)
+    on.play.store(_EARLIER, content_type=None)
     on.play.store(issued or on.old, **{"content_type": PFX, **how})
 
 

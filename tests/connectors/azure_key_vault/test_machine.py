@@ -17,6 +17,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -46,7 +47,7 @@ from tests.connectors.azure_key_vault.troubles import TROUBLES, Trouble
 
 QUICK: Final = settings(
     derandomize=True,
-    max_examples=200,
+    max_examples=150,
     stateful_step_count=10,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -213,6 +214,7 @@ class SharedVault(RuleBasedStateMachine):
         return self._runner.run(coming)
 
 
+@pytest.mark.timeout(600)  # half a minute, on a machine that has nothing else to do
 def test_every_promise_holds_in_a_vault_that_many_use(running: Emulator, ca_bundle: str) -> None:
     deep = settings.get_current_profile_name() == "deep"
     with asyncio.Runner() as runner:

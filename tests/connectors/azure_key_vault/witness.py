@@ -23,6 +23,7 @@ from tests.connectors.azure_key_vault.playground import (
     Crashed,
     Happening,
     Playground,
+    Run,
 )
 
 OTHERS: Final = "others"
@@ -86,12 +87,11 @@ class Seen:
     """A deployment, seen from outside: what it said at each step, and what was true."""
 
     begun: Deployment
-    at: datetime
+    since: datetime
     saved: tuple[Deployment, ...]
     final: Deployment
     lives: int  # how often the process was started
     moments: tuple[Moment, ...]
-    there: StoredVersion | None  # what was current when it began
     now: StoredVersion | None  # what is current at its end
 
     def made(self, *states: State) -> list[StoredVersion]:
@@ -146,27 +146,24 @@ class Witness(Programme):
         """
         self._state, self._calls_before = _BEGIN, len(self._calls())
         self._marks.clear()
-        there = self._play.vault.latest(NAME)
         await self._happen(at.get(_BEGIN, ()))
-        at_first = self._play.now()
-        saved: list[Deployment] = []
-        reached, runs = begun, 0
+        since = self._play.now()
+        runs: list[Run] = []
         for crash in (*dies, None):
+            reached = runs[-1].final if runs else begun
             happen = self._hooks(at, crash)
-            run = await self._play.run(reached, held, at=happen, dies=_dying(crash))
-            saved, reached, runs = [*saved, *run.saved], run.final, runs + 1
-            if reached.final:
+            runs.append(await self._play.run(reached, held, at=happen, dies=_dying(crash)))
+            if runs[-1].final.final:
                 break
             await self._happen(meanwhile)
             held = Held()
         return Seen(
             begun=begun,
-            at=at_first,
-            saved=tuple(saved),
-            final=reached,
-            lives=runs,
+            since=since,
+            saved=tuple(one for run in runs for one in run.saved),
+            final=runs[-1].final,
+            lives=len(runs),
             moments=tuple(self._moments()),
-            there=there,
             now=self._play.vault.latest(NAME),
         )
 
