@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 # Extras stay in the lock: without them pip looks for a newer coverage[toml], and has no hash for it.
-UV := $(VENV)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+UV := $(VENV)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
       --generate-hashes --no-emit-index-url --no-header --no-strip-extras
 
 # Made once, refreshed when a lock changes: what runs, and on top of it what tests.
@@ -19,7 +19,22 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	$(PIP) -r requirements-dev.lock
 	touch $@
 
-.PHONY: help demo run test check lock openapi bench mutate clean
+# Other makers' clients of the embedded Key Vault. `az` pins old SDKs, so it lives apart; its own list of
+# dependencies is cut down (tests/clients/az.toml), hence --no-deps, and most of it never runs.
+AZ := .venv-az
+JS := tests/clients/javascript
+
+$(AZ)/.made: tests/clients/az.lock
+	$(PYTHON) -m venv --clear $(AZ)
+	$(AZ)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r $<
+	touch $@
+
+# npm writes this file last; what it may do is in the .npmrc there.
+$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer."; exit 1; }
+	cd $(JS) && npm ci --loglevel=error
+
+.PHONY: help demo run test check clients lock openapi bench mutate clean
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
 
@@ -37,13 +52,17 @@ check: $(VENV)/.dev ## Every guard that needs no running: style, architecture, t
 	$(VENV)/bin/deptry app
 	$(VENV)/bin/hadolint Dockerfile
 
-test: check ## Everything .ci/run runs: the guards, then the tests with branch coverage
-	$(RUN) pytest --cov --cov-report=term --cov-fail-under=95
+clients: $(AZ)/.made $(JS)/node_modules/.package-lock.json ## The other clients that the tests use: az and the JavaScript SDK
+
+test: check clients ## Everything .ci/run runs: the guards, then the tests with branch coverage
+	$(RUN) pytest -n auto --dist loadfile --cov --cov-report=term --cov-fail-under=95
 	$(RUN) coverage report --include='app/deployment/*,app/pki.py,app/errors.py' --fail-under=100
 
 lock: $(VENV)/.dev ## Resolve the dependencies anew: hashes, and no index address
-	$(UV) --upgrade -o requirements.lock
-	$(UV) --upgrade --group dev -c requirements.lock -o requirements-dev.lock
+	$(UV) pyproject.toml -o requirements.lock
+	$(UV) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
+	$(UV) tests/clients/az.in --config-file tests/clients/az.toml -o tests/clients/az.lock
+	cd $(JS) && npm update --package-lock-only --loglevel=error
 
 openapi: $(VENV)/.run ## Write openapi/openapi.json from the code
 	$(RUN) app openapi > openapi/openapi.json
@@ -51,8 +70,8 @@ openapi: $(VENV)/.run ## Write openapi/openapi.json from the code
 bench: $(VENV)/.dev ## Measure beside a bare script of the Azure SDK, interleaved
 	$(RUN) tests.bench
 
-mutate: $(VENV)/.dev ## Mutation tests of the core
+mutate: $(VENV)/.dev ## Mutation tests of the core and of the connectors
 	$(VENV)/bin/mutmut run
 
 clean: ## Remove what the commands above made
-	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .coverage data mutants
+	rm -rf $(VENV) $(AZ) $(JS)/node_modules .cache .mypy_cache .pytest_cache .ruff_cache .coverage data mutants

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import uvloop
 
-from app import __version__, demo, main, server
-from app.emulator import cli as emulator
+from app import __version__, demo, emulator, main, server
 from app.errors import Trouble
 from app.settings import Unusable
 
@@ -28,12 +27,7 @@ def command_line() -> argparse.ArgumentParser:
     instead = showing.add_mutually_exclusive_group()
     instead.add_argument("--serve", action="store_true", help="serve until stopped instead")
     instead.add_argument("--request", action="store_true", help="print a deploy request instead")
-    embedded = _add(commands, "emulator", _emulator, "run the embedded Key Vault alone")
-    embedded.add_argument("--host", default="127.0.0.1", help="the address to listen on")
-    embedded.add_argument("--port", type=int, default=0, help="the port; 0 takes a free one")
-    embedded.add_argument("--plain-port", type=int, help="also serve identities over plain HTTP")
-    embedded.add_argument("--ca-out", required=True, type=Path, help="where to write its CA")
-    embedded.add_argument("--control", action="store_true", help="open the fault control API")
+    _add_emulator(commands)
     _add(commands, "migrate", _migrate, "bring the store to this version's schema")
     _add(commands, "openapi", _openapi, "print the OpenAPI document")
     token = commands.add_parser("token", help="manage the tokens of callers")
@@ -68,6 +62,30 @@ def _add(
     return parser
 
 
+def _add_emulator(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    embedded = _add(commands, "emulator", _emulator, "run the embedded Key Vault alone")
+    embedded.description = (
+        "Serve every vault name on one port, with its own login service, until stopped. "
+        "Nothing is kept. What it prints says how to point a client at it."
+    )
+    add = embedded.add_argument
+    add("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    add("--port", type=_port, default=0, help="the TLS port; 0, the default, takes a free one")
+    add("--plain-port", type=_port, metavar="PORT", help="serve managed identities over plain HTTP")
+    add(
+        "--ca-out", required=True, type=Path, metavar="FILE", help="write its CA there, for clients"
+    )
+    add("--federated-token-out", type=Path, metavar="FILE", help="write a workload's token there")
+    add("--throttle", action="store_true", help="admit what Key Vault admits, then answer 429")
+    add("--control", action="store_true", help="open the control API, which needs no token")
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= 65_535):  # noqa: PLR2004 - the highest port there is
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; a port is 0 to 65535")
+    return int(text)
+
+
 def _serve(_: argparse.Namespace) -> int:
     main.no_core_dumps()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -81,12 +99,14 @@ def _demo(chosen: argparse.Namespace) -> int:
 
 
 def _emulator(chosen: argparse.Namespace) -> int:
+    budgets = emulator.Budgets() if chosen.throttle else None
     emulator.serve(
+        emulator.Emulator(control=chosen.control, budgets=budgets),
         host=chosen.host,
         port=chosen.port,
-        ca_out=chosen.ca_out,
         plain_port=chosen.plain_port,
-        control=chosen.control,
+        ca_out=chosen.ca_out,
+        token_out=chosen.federated_token_out,
     )
     return 0
 

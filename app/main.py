@@ -4,6 +4,8 @@
 what it needs; leaving it drains and closes them in the other order.
 """
 
+import asyncio
+import contextlib
 import ctypes
 import os
 import resource
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import orjson
 from fastapi import FastAPI
@@ -28,11 +30,12 @@ from app.deployment.model import new_id
 from app.deployment.saga import Limits
 from app.metrics import Metrics
 from app.settings import PREFIX, Settings, environment_of_process, read
-from app.store import Store
+from app.store import Keep, Store
 from app.worker import Outside, Pool, Worker
 
 _PR_SET_DUMPABLE: Final = 4  # Linux, prctl(2)
 _RANDOM_BYTES: Final = 6
+_TIDY_S: Final = 3600  # between two prunings of the store
 # What FastAPI can tell an OpenTelemetry provider includes what was wrong with a body.
 _NO_TELEMETRY: Final[TelemetryConfig] = {
     "tracing": False,
@@ -135,10 +138,10 @@ async def create_app(
     access = _access(settings)
     surroundings = environment_of_process() if environment is None else environment
     async with AsyncExitStack() as stack:
-        store = await Store.open(
-            settings.store.url, idempotency_days=settings.store.idempotency_days, now=now
-        )
+        store = await Store.open(settings.store.url, keep=_keep(settings), now=now)
         stack.push_async_callback(store.aclose)
+        tidying = asyncio.create_task(store.keep_tidy(every_s=_TIDY_S), name="store-tidying")
+        stack.push_async_callback(_stopped, tidying)
         made = _connectors(settings, surroundings, metrics)
         for connector in made.values():
             stack.push_async_callback(connector.aclose)
@@ -168,6 +171,21 @@ def _access(settings: Settings) -> Access:
     if settings.access.mode == "disabled" or settings.access.file is None:
         return Open()
     return AccessFile(Path(settings.access.file))
+
+
+async def _stopped(task: asyncio.Task[NoReturn]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _keep(settings: Settings) -> Keep:
+    store = settings.store
+    return Keep(
+        idempotency_days=store.idempotency_days,
+        deployment_days=store.deployment_days,
+        audit_days=store.audit_days,
+    )
 
 
 def _pool(settings: Settings) -> Pool:

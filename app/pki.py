@@ -78,10 +78,10 @@ class Details:
 class Bundle:
     """Leaf, chain (leaf to root, without the root) and key, parsed and checked.
 
-    It cannot be printed, pickled or copied, and `drop` lets go of the key.
+    It cannot be printed, pickled or copied, and `drop` lets go of the key and of the PFX.
     """
 
-    __slots__ = ("_key", "chain", "details", "leaf", "notices")
+    __slots__ = ("_key", "_pfx", "chain", "details", "leaf", "notices")
 
     def __init__(
         self, leaf: Certificate, chain: Chain, key: PrivateKey, notices: tuple[Notice, ...] = ()
@@ -91,6 +91,7 @@ class Bundle:
         self.details = details(leaf)
         self.notices = notices
         self._key: PrivateKey | None = key
+        self._pfx: bytes | None = None
 
     def __repr__(self) -> str:
         return "<Bundle>"
@@ -99,8 +100,16 @@ class Bundle:
         raise TypeError("a Bundle holds a private key and is never copied or pickled")
 
     def pfx(self) -> bytes:
-        """The PKCS#12 as Key Vault wants it: leaf, intermediates, no root, no password."""
-        return pfx(self.leaf, self.chain, self.key)
+        """The PKCS#12 as Key Vault wants it: leaf, intermediates, no root, no password.
+
+        One that was packed is handed over, and not kept beyond that.
+        """
+        packed, self._pfx = self._pfx, None
+        return packed or pfx(self.leaf, self.chain, self.key)
+
+    def pack(self) -> None:
+        """Build the PFX for the next `pfx()`, half a millisecond, while something is waited for."""
+        self._pfx = pfx(self.leaf, self.chain, self.key)
 
     @property
     def key(self) -> PrivateKey:
@@ -115,7 +124,7 @@ class Bundle:
 
     def drop(self) -> None:
         """Let go of the key."""
-        self._key = None
+        self._key = self._pfx = None
 
 
 def pfx(leaf: Certificate, chain: Sequence[Certificate], key: PrivateKey) -> bytes:

@@ -46,6 +46,21 @@ class StoreGroup(BaseModel):
     idempotency_days: float = Field(
         default=7, gt=0, le=365, description="Days an Idempotency-Key is remembered."
     )
+    deployment_days: float = Field(
+        default=365, gt=0, le=36500, description="Days a finished deployment is kept."
+    )
+    audit_days: float | None = Field(
+        default=None, gt=0, le=36500, description="Days an audit event is kept; none is for ever."
+    )
+
+    @model_validator(mode="after")
+    def _keeps_what_a_key_stands_for(self) -> Self:
+        if self.deployment_days < self.idempotency_days:
+            raise ValueError(
+                "STORE__DEPLOYMENT_DAYS is less than STORE__IDEMPOTENCY_DAYS, and a repeated "
+                "request is answered with its first deployment. Keep deployments at least as long."
+            )
+        return self
 
 
 class AccessGroup(BaseModel):

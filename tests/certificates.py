@@ -105,10 +105,12 @@ class Authority:
         return self.intermediate.issue(cn, key=key, days=days)
 
 
-def authority(name: str = "Test") -> Authority:
-    """An authority of its own."""
-    root = self_signed(f"{name} Root", ca=True)
-    return Authority(root=root, intermediate=root.issue(f"{name} Intermediate", ca=True, days=1800))
+def authority(name: str = "Test", *, rsa: bool = False) -> Authority:
+    """An authority of its own; Key Vault takes leaves of RSA only from one of *rsa*."""
+    keys = (rsa_key(2048, 8), rsa_key(2048, 9)) if rsa else (ec_key(), ec_key())
+    root = self_signed(f"{name} Root", ca=True, key=keys[0])
+    intermediate = root.issue(f"{name} Intermediate", ca=True, days=1800, key=keys[1])
+    return Authority(root=root, intermediate=intermediate)
 
 
 def self_signed(

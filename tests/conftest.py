@@ -1,4 +1,4 @@
-"""What tests of every room share: an authority, and a clock that moves when told."""
+"""What tests of every room share: an authority, a clock that moves when told, and faults."""
 
 import logging
 from collections.abc import Iterator
@@ -11,8 +11,13 @@ from hypothesis import HealthCheck, settings
 from tests import certificates
 from tests.certificates import Authority
 
-# `--hypothesis-profile=deep` looks for hours at what the suite looks at for seconds; it is read
-# before any hook, so it is registered here.
+pytest_plugins = ["tests.faults"]
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("usual", deadline=None)
+settings.load_profile("usual")
+# `--hypothesis-profile=deep` looks for hours at what the suite looks at for seconds.
+# It is read before any hook, so it is registered here.
 settings.register_profile(
     "deep",
     max_examples=100_000,
@@ -22,6 +27,11 @@ settings.register_profile(
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )
+
+
+def shown(value: object) -> str:
+    """The id of a test by what it is given, without what would end it for those who select it."""
+    return repr(value).translate(str.maketrans("[]\\", "()~"))
 
 
 class Clock:
@@ -41,15 +51,28 @@ class Clock:
 def _log_as_it_was() -> Iterator[None]:
     """Whoever sets the log up sets it up for one test."""
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    handlers, level, levels = list(root.handlers), root.level, _levels()
     yield
     structlog.reset_defaults()
     root.handlers, root.level = handlers, level
+    for name in _levels():
+        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
+
+
+def _levels() -> dict[str, int]:
+    """How loud each logger is."""
+    loggers = logging.Logger.manager.loggerDict.items()
+    return {name: one.level for name, one in loggers if isinstance(one, logging.Logger)}
 
 
 @pytest.fixture(scope="session", name="ca")
 def _ca() -> Authority:
     return certificates.authority()
+
+
+@pytest.fixture(scope="session", name="rsa_ca")
+def _rsa_ca() -> Authority:
+    return certificates.authority("RSA", rsa=True)
 
 
 @pytest.fixture(name="now")

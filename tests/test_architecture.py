@@ -81,7 +81,7 @@ def test_one_vocabulary_no_name_means_two_things() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "tests/clients/az.lock"])
 def test_the_lock_has_hashes_and_names_no_index(lock: str) -> None:
     text = (ROOT / lock).read_text()
 

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import ssl
 import stat
 import subprocess
@@ -16,9 +17,10 @@ import pytest
 from app import main
 from app.__main__ import run
 from app.api.access import AccessFile
-from tests.processes import PREFIX
+from tests.service.processes import PREFIX
 
 ROOT = Path(__file__).parent.parent
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def test_a_new_caller_is_let_in_by_the_token_that_is_printed_once(
@@ -110,25 +112,78 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_embedded_key_vault_runs_alone_and_says_how_to_get_to_it(tmp_path: Path) -> None:
+    ca, token = tmp_path / "ca.pem", tmp_path / "token"
+    chosen = ["--ca-out", str(ca), "--federated-token-out", str(token), "--control", "--throttle"]
     with subprocess.Popen(
-        [sys.executable, "-m", "app", "emulator", "--ca-out", str(tmp_path / "ca.pem")],
+        [sys.executable, "-m", "app", "emulator", *chosen],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     ) as running:
         assert running.stdout is not None
         shown = ""
-        while "curl" not in shown:
+        while "/_control/" not in shown:
             line = running.stdout.readline()
             assert line, shown
             shown += line
-        found = re.search(r"AZURE__CONNECT_TO=127\.0\.0\.1:(\d+)", shown)
-        assert found is not None
-        trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
-        url = f"https://127.0.0.1:{found[1]}/certificates/x?api-version=7.6"
-        answer = httpx.get(url, verify=trust)
+        told = dict(re.findall(r"^export (\w+)=(\S+)", shown, flags=re.MULTILINE))
+        url = f"https://{told['CERTCTL_CONNECTORS_AZURE__CONNECT_TO']}"
+        trust = ssl.create_default_context(cafile=told["CERTCTL_CONNECTORS_AZURE__CA_BUNDLE"])
+        with httpx.Client(base_url=url, verify=trust) as client:
+            answer = client.get("/certificates/x?api-version=7.6")
+            login = client.post(
+                f"/{told['AZURE_TENANT_ID']}/oauth2/v2.0/token",
+                data={
+                    "grant_type": "client_credentials",
+                    "client_id": told["AZURE_CLIENT_ID"],
+                    "scope": "https://vault.azure.net/.default",
+                    "client_assertion_type": ASSERTION,
+                    "client_assertion": Path(told["AZURE_FEDERATED_TOKEN_FILE"]).read_text(),
+                },
+            )
+            budgets = client.get("/_control/budgets")
         running.send_signal(signal.SIGTERM)
 
     assert answer.status_code == 401
     assert answer.json()["error"]["code"] == "Unauthorized"
+    assert login.json()["token_type"] == "Bearer"
+    assert budgets.json()["budgets"]["imports"] == 300
     assert running.returncode == 0
+
+
+def test_a_port_that_is_taken_is_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        code = run(["emulator", "--ca-out", str(tmp_path / "ca.pem"), "--port", port])
+
+    assert code == 1
+    told = f"certctl-connectors: Port {port} of 127.0.0.1 cannot be used: Address already in use.\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(
+    ("option", "what"), [("--ca-out", "CA"), ("--federated-token-out", "federated token")]
+)
+def test_a_file_that_cannot_be_written_is_said_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, what: str
+) -> None:
+    file = tmp_path / "none" / "file"
+
+    code = run(["emulator", "--ca-out", str(tmp_path / "ca.pem"), option, str(file)])
+
+    assert code == 1
+    told = f"The {what} cannot be written to {file}: No such file or directory."
+    assert capsys.readouterr().err == f"certctl-connectors: {told}\n"
+
+
+@pytest.mark.parametrize("port", ["65536", "-1", "https", ""])
+def test_a_port_that_is_none_is_not_understood(
+    capsys: pytest.CaptureFixture[str], port: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["emulator", "--ca-out", "ca.pem", f"--port={port}"])
+
+    assert ended.value.code == 2
+    assert f"{port!r} is no port; a port is 0 to 65535" in capsys.readouterr().err

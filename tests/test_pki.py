@@ -687,8 +687,19 @@ def test_a_pfx_holds_key_leaf_and_intermediates_and_opens_without_a_password(
     assert [one.certificate for one in opened.additional_certs] == [ca.intermediate.leaf]
 
 
+def test_a_pfx_that_was_packed_is_handed_over_once_and_not_kept(ca: Authority) -> None:
+    bundle = _good(ca).accepted()
+    bundle.pack()
+
+    packed, another = bundle.pfx(), bundle.pfx()  # a PFX has salts: no two are the same
+
+    assert pkcs12.load_pkcs12(packed, None).key is not None
+    assert packed != another
+
+
 def test_a_bundle_that_was_dropped_has_no_key_any_more(ca: Authority) -> None:
     bundle = _good(ca).accepted()
+    bundle.pack()
     bundle.drop()
     bundle.drop()
 

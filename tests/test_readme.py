@@ -1,17 +1,26 @@
 """The README's tables and its state diagram are the code's, or these tests say how they differ."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from app import errors, metrics
+from app.__main__ import run
 from app.api import problems
 from app.connectors import REGISTRY
 from app.deployment.model import EXITS, NEXT
+from app.emulator import Emulator
+from app.emulator.control import fields_of
+from app.emulator.control import table as controls
+from app.emulator.faults import EFFECTS, OPERATIONS
+from app.emulator.federation import Federation
+from app.emulator.roles import BUILT_IN
 from app.settings import PREFIX, Settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -74,6 +83,38 @@ def error_rows() -> Iterator[str]:
         yield f"| `{kind.code}` | {where} | {again} | {errors.advice(kind)} |"
 
 
+def part(title: str) -> str:
+    """What the README says under a lesser heading, up to the next one of any kind."""
+    _, _, rest = README.partition(f"### {title}\n")
+    assert rest, f"the README has no part {title}"
+    return re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows_of(title: str) -> list[str]:
+    return [line for line in part(title).splitlines() if line.startswith("| `")]
+
+
+def shown_fields(told: object) -> str:
+    """The fields of what can be told; the kind of an effect stands in a column of its own."""
+    required, optional = (
+        [f"`{name}`" for name in names if name != "kind"] for names in fields_of(told)
+    )
+    return ", ".join([*required, f"[{', '.join(optional)}]"] if optional else required) or "none"
+
+
+def effect_rows() -> Iterator[str]:
+    for effect in EFFECTS:
+        what = " ".join((inspect.getdoc(effect) or "").split())
+        yield f"| `{effect.kind}` | {shown_fields(effect)} | {what} |"
+
+
+def control_rows() -> Iterator[str]:
+    emulator = Emulator()
+    federation = Federation(tokens=emulator.tokens, clock=emulator.clock)
+    for name, control in controls(emulator.state, federation).items():
+        yield f"| `{name}` | {shown_fields(control.body)} | {control.does} |"
+
+
 def test_the_table_of_settings_is_what_can_be_configured() -> None:
     assert table("Settings") == list(settings_rows()), "\n" + "\n".join(settings_rows())
 
@@ -92,6 +133,38 @@ def test_the_table_of_metrics_is_what_is_measured() -> None:
 
 def test_the_table_of_error_codes_is_what_can_go_wrong() -> None:
     assert table("Error codes") == list(error_rows()), "\n" + "\n".join(error_rows())
+
+
+def test_the_table_of_faults_is_what_the_embedded_key_vault_can_be_told() -> None:
+    assert rows_of("Let it fail") == list(effect_rows()), "\n" + "\n".join(effect_rows())
+
+
+def test_the_operations_that_can_fail_are_named() -> None:
+    told = ", ".join(f"`{operation}`" for operation in OPERATIONS)
+
+    assert told in part("Let it fail"), told
+
+
+def test_the_table_of_controls_is_what_the_control_api_serves() -> None:
+    told = rows_of("Everything the control API does")
+
+    assert told == list(control_rows()), "\n" + "\n".join(control_rows())
+
+
+def test_every_built_in_role_is_named() -> None:
+    told = part("Identities and roles")
+
+    assert not [role for role in BUILT_IN if f"`{role}`" not in told]
+
+
+def test_every_option_of_the_embedded_key_vault_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        run(["emulator", "--help"])
+
+    options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    assert options <= set(re.findall(r"--[a-z-]+", section("The embedded Key Vault")))
 
 
 def test_the_state_diagram_is_the_law() -> None:

@@ -39,6 +39,13 @@ def test_access_control_cannot_be_off_beyond_loopback(
         read(monkeypatch, ACCESS__MODE="disabled", HTTP__HOST=host)
 
 
+def test_a_deployment_is_kept_as_long_as_a_repeat_is_answered_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(Unusable, match="STORE__DEPLOYMENT_DAYS is less than"):
+        read(monkeypatch, STORE__DEPLOYMENT_DAYS="6")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.0.0.9"])
 def test_access_control_can_be_off_on_loopback(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     found = read(monkeypatch, ACCESS__MODE="disabled", HTTP__HOST=host)

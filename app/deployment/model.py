@@ -19,7 +19,16 @@ from app.pki import Details, Notice
 
 
 class State(StrEnum):
-    """Where a deployment is. The first five are steps under way, the others are final."""
+    """Where a deployment is. The first five are steps under way, the others are final.
+
+    `succeeded`: the target serves it; read back. `unchanged`: it already did, and no version was
+    made. `failed`: nothing had changed, or only a first import was made, and then `error.code`
+    says so. `rolled_back`: the previous certificate is served again; read back.
+    `rollback_failed`: the target does not serve what it should, and a person must act; the error
+    says what to do. `superseded`: another writer's newer version is current, and was left alone.
+    `interrupted`: the process died before the import and the key went with it; nothing changed,
+    send it again. `cancelled`: while queued.
+    """
 
     QUEUED = "queued"
     SNAPSHOTTING = "snapshotting"
@@ -210,6 +219,22 @@ def failed(deployment: Deployment, failure: errors.DeployError) -> Deployment:
     return moved(deployment, state, error=error, rollback=rollback)
 
 
+def left(deployment: Deployment) -> Deployment:
+    """*deployment* after a rollback that had nothing to put back.
+
+    Either its import never landed, or it was the first under its name and stands: then the code
+    says that, whatever kept it from being read back. A fault of ours stays told as one.
+    """
+    error = deployment.error
+    unproven = errors.VerificationFailed.code
+    told = (unproven, errors.InternalError.code)
+    if error is not None and deployment.version_id is not None and error.code not in told:
+        text = f"Version {deployment.version_id} was made, the first under this name, but not "
+        text += f"read back ({error.code}): {error.message}"
+        error = replace(error, code=unproven, message=text)
+    return moved(deployment, State.FAILED, error=error)
+
+
 def _to_a_person(deployment: Deployment, failure: errors.DeployError) -> str:
     """What to do when a rollback failed: where to look, and which version to put back."""
     before, ours = deployment.snapshot, deployment.version_id
@@ -253,5 +278,5 @@ def plan_hash(deployment: Deployment, *, unchanged: bool) -> str:
         rollback and (rollback.plan.value, rollback.reason),
     )
     # Sorted, since the order of tags in a request says nothing.
-    text = json.dumps(agreed, sort_keys=True, default=repr)
+    text = json.dumps(agreed, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -20,6 +20,7 @@ from app.deployment.model import (
     Plan,
     State,
     failed,
+    left,
     moved,
     plan_hash,
 )
@@ -119,7 +120,7 @@ def _proven(deployment: Deployment, proof: Proof) -> Deployment:
 
 def _undone(deployment: Deployment, version: str | None) -> Deployment:
     if version is None or deployment.rollback is None:
-        return moved(deployment, State.FAILED)
+        return left(deployment)
     rollback = replace(deployment.rollback, outcome=Outcome.RESTORED, version_id=version)
     return moved(deployment, State.ROLLED_BACK, rollback=rollback)
 

@@ -26,8 +26,10 @@ from app.emulator.faults import (
     StaleRead,
     StoreAnother,
 )
+from app.emulator.roles import Assignment
 from app.emulator.state import Call
-from app.emulator.vaults import StoredVersion, Vault
+from app.emulator.stored import StoredVersion
+from app.emulator.vaults import Vault
 
 __all__ = [
     "CLIENT_ID",
@@ -36,6 +38,7 @@ __all__ = [
     "TENANT_ID",
     "AnotherWriter",
     "Answer",
+    "Assignment",
     "Budgets",
     "By",
     "Call",

@@ -1,5 +1,6 @@
 """Who may do what: nothing is forbidden until a test says so.
 
+A denial forbids; an assignment of a role allows, and then whoever has one may do nothing else.
 The four ways Key Vault refuses a caller (roles, access policies, firewall, private link) have
 the same status and code, and differ in inner code and text.
 """
@@ -8,7 +9,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from app.emulator.refusals import Refusal, error_document
+from app.emulator.roles import DATA_ACTIONS, Assignment
 from app.emulator.tokens import Identity
+from app.emulator.told import Told
 from app.emulator.wire import Reply
 
 By = Literal["rbac", "policy", "firewall", "connection"]
@@ -18,7 +21,7 @@ _SUBSCRIPTION = "33333333-3333-3333-3333-333333333333"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Denial:
+class Denial(Told):
     """A forbidden data action; None stands for every vault, action or caller."""
 
     vault: str | None = None
@@ -29,6 +32,8 @@ class Denial:
     def __post_init__(self) -> None:
         if self.by not in get_args(By):
             raise ValueError(f"no such way to deny: {self.by}")
+        if self.action is not None and self.action not in DATA_ACTIONS:
+            raise ValueError(f"action {self.action!r} is no data action of Key Vault")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,17 +53,26 @@ class Attempt:
         return f"appid={who.client_id};oid={who.object_id};iss={who.issuer}"
 
 
-def check(denials: list[Denial], attempt: Attempt) -> None:
-    """Raise Refusal (403) if a denial covers the attempt."""
+def check(denials: list[Denial], assignments: list[Assignment], attempt: Attempt) -> None:
+    """Raise Refusal (403) if a denial covers the attempt, or no role of the caller does."""
     for denial in denials:
         if _covers(denial, attempt):
-            inner, message = _WORDS[denial.by](attempt)
-            raise Refusal(Reply(status=403, document=error_document("Forbidden", message, inner)))
+            raise _forbidden(denial.by, attempt)
+    roles = [one for one in assignments if one.client_id == attempt.identity.client_id]
+    if roles and not any(
+        role.allows(attempt.action, vault=attempt.vault, name=attempt.name) for role in roles
+    ):
+        raise _forbidden("rbac", attempt)
+
+
+def _forbidden(by: By, attempt: Attempt) -> Refusal:
+    inner, message = _WORDS[by](attempt)
+    return Refusal(Reply(status=403, document=error_document("Forbidden", message, inner)))
 
 
 def _covers(denial: Denial, attempt: Attempt) -> bool:
     return (
-        denial.vault in (None, attempt.vault)
+        (denial.vault is None or denial.vault.lower() == attempt.vault)
         and denial.action in (None, attempt.action)
         and denial.client_id in (None, attempt.identity.client_id)
     )
@@ -84,23 +98,18 @@ def _rbac(attempt: Attempt) -> tuple[str, str]:
     )
 
 
-# Access policies have permissions of their own; these are their names for our data actions.
-_PERMISSIONS = {
-    "certificates/read": "certificates get",
-    "certificates/import/action": "certificates import",
-    "certificates/update/action": "certificates update",
-    "certificates/delete": "certificates delete",
-    "certificates/recover/action": "certificates recover",
-    "certificates/purge/action": "certificates purge",
-    "secrets/getSecret/action": "secrets get",
-}
+def _permission(attempt: Attempt) -> str:
+    """The data action as access policies name it: `certificates get`, not `certificates/read`."""
+    kind, verb, *_ = attempt.action.split("/")
+    reading = "get" if attempt.name else "list"
+    return f"{kind} {({'read': reading, 'getSecret': 'get'}).get(verb, verb)}"
 
 
 def _policy(attempt: Attempt) -> tuple[str, str]:
     who = attempt.identity
     return "ForbiddenByPolicy", (
         f"The user, group or application 'appid={who.client_id};oid={who.object_id};"
-        f"numgroups=0;iss={who.issuer}' does not have {_PERMISSIONS[attempt.action]} permission "
+        f"numgroups=0;iss={who.issuer}' does not have {_permission(attempt)} permission "
         f"on key vault '{attempt.vault};location={REGION}'. For help resolving this issue, "
         "please see https://go.microsoft.com/fwlink/?linkid=2125287"
     )

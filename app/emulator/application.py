@@ -5,14 +5,14 @@ What follows what is decided in `_served` and `_performed`, nowhere else.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.types import Receive, Scope, Send
 
-from app.emulator import access, routes
+from app.emulator import access, api_versions, routes
 from app.emulator.clouds import LOCAL_HOSTS, LOGIN_HOSTS, Cloud, vault_of
 from app.emulator.faults import Answer, Drop, Effects
-from app.emulator.headers import common_headers
+from app.emulator.headers import headers_of
 from app.emulator.login import Login
 from app.emulator.orders import Order, check_name
 from app.emulator.refusals import Reason, Refusal, error_document, refusal
@@ -165,9 +165,8 @@ class Application:
             client=request.client,
         )
         state.meter.admit(vault, importing=match.route.operation == "import", now=now)
-        access.check(state.denials, attempt)
-        if not request.query.get("api-version"):
-            raise refusal(Reason.API_VERSION)
+        access.check(state.denials, state.assignments, attempt)
+        api_version = api_versions.known(request.query.get("api-version", ""))
         if match.name:
             check_name(match.name)
         store = state.vault(vault)
@@ -179,13 +178,19 @@ class Application:
             version=match.version,
             effects=effects,
             now=now,
+            api_version=api_version,
         )
         with store.lock:
-            return match.route.serve(order)
+            store.settle(match.name)
+            return _as_of(api_version, match.route.serve(order))
 
 
 def _bare(host: str) -> str:
     return host.partition(":")[0]
+
+
+def _as_of(api_version: str, reply: Reply) -> Reply:
+    return replace(reply, document=api_versions.as_of(api_version, reply.document))
 
 
 def _nothing(_: Effects) -> Reply:
@@ -199,13 +204,15 @@ def _unknown(request: Request) -> Reply:
 def _ended(end: Answer | Drop) -> Reply | None:
     if isinstance(end, Drop):
         return None
+    if end.body is not None:
+        return Reply(status=end.status, text=end.body, headers=end.headers)
     document = error_document(end.code, end.message, end.inner)
     return Reply(status=end.status, document=document, headers=end.headers)
 
 
 async def _answer(request: Request, reply: Reply, send: Send) -> None:
     body = reply.body()
-    headers = common_headers(request, body, reply.headers)
+    headers = headers_of(request, reply, body)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -7,16 +7,23 @@ seconds but not the shape of the window; fixed windows are used here.
 from dataclasses import dataclass, field
 
 from app.emulator.refusals import Reason, refusal
+from app.emulator.told import Told
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budgets:
+class Budgets(Told):
     """Requests one vault admits in a window of so many seconds."""
 
     imports: int = 300
     others: int = 4000
     seconds: float = 10.0
     vaults_per_subscription: int = 5
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0:
+            raise ValueError("seconds must be more than 0")
+        if min(self.imports, self.others, self.vaults_per_subscription) < 0:
+            raise ValueError("imports, others and vaults_per_subscription must be 0 or more")
 
 
 _SUBSCRIPTION = ""

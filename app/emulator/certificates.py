@@ -14,9 +14,12 @@ from app.emulator.wire import Reply
 
 def get_certificate(order: Order) -> Reply:
     """The latest version, disabled or not, with the policy."""
-    entry = order.entry()
-    pending = order.pending
-    return Reply(document=shapes.full_bundle(order.base, order.name, entry, pending=pending))
+    operation = order.vault.pending.get(order.name)
+    if operation is not None and order.found() is None:
+        return Reply(document=shapes.unfinished(order.base, order.name, operation))
+    pending = operation is not None
+    shape = shapes.full_bundle(order.base, order.name, order.entry(), pending=pending)
+    return Reply(document=shape)
 
 
 def get_certificate_version(order: Order) -> Reply:
@@ -51,14 +54,6 @@ def update_policy(order: Order) -> Reply:
     sent = order.document()
     order.vault.set_policy(order.name, merge(order.entry().policy, sent))
     return get_policy(order)
-
-
-def get_pending(order: Order) -> Reply:
-    """The pending creation under the name."""
-    operation = order.vault.pending.get(order.name)
-    if operation is None:
-        raise refusal(Reason.PENDING_NOT_FOUND, name=order.name)
-    return Reply(document=shapes.pending(order.base, order.name, operation))
 
 
 def get_secret(order: Order) -> Reply:

@@ -3,7 +3,7 @@
 from app.emulator import shapes
 from app.emulator.orders import Order
 from app.emulator.refusals import Reason, refusal
-from app.emulator.vaults import DeletedEntry
+from app.emulator.stored import DeletedEntry
 from app.emulator.wire import Reply
 
 

@@ -1,7 +1,7 @@
 """The emulator as its users hold it: settings, a running server, and hands on its inside."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,10 +9,12 @@ from app.emulator.access import By, Denial
 from app.emulator.application import Application
 from app.emulator.budgets import Budgets
 from app.emulator.clock import Clock
-from app.emulator.control import Control
+from app.emulator.control import ControlApi
 from app.emulator.faults import Programme
+from app.emulator.federation import AUDIENCE, LIFETIME, Federation, usual_subject
 from app.emulator.issuing import authority, tls_context
-from app.emulator.login import Login
+from app.emulator.login import Login, Registration
+from app.emulator.roles import Assignment
 from app.emulator.serving import Listener, listen, serving
 from app.emulator.state import Call, State
 from app.emulator.tokens import Tokens
@@ -46,17 +48,19 @@ class Emulator:
         self.client_id = client_id
         self.client_secret = client_secret
         self.identity_header = IDENTITY_HEADER
+        self.controlled = control
         self.clock = clock or Clock()
-        self.state = State(clock=self.clock, budgets=budgets)
+        own = Registration(client_secret=client_secret, subject=usual_subject(client_id))
+        self.state = State(clock=self.clock, budgets=budgets, registered={client_id: own})
         self.tokens = Tokens(tenant_id=tenant_id, clock=self.clock)
-        self._secrets = {client_id: client_secret}
+        self._federation = Federation(tokens=self.tokens, clock=self.clock)
         # clients check TLS by their own clock, so the emulator's does not count here
         self._ca = authority(now=time.time())
         self._application = Application(
             state=self.state,
             login=self._login(),
             tokens=self.tokens,
-            control=Control(self.state) if control else None,
+            control=ControlApi(self.state, self._federation) if control else None,
         )
         self._tls: Listener | None = None
         self._plain: Listener | None = None
@@ -66,8 +70,9 @@ class Emulator:
             tenant_id=self.tenant_id,
             client_id=self.client_id,
             identity_header=self.identity_header,
-            secrets=self._secrets,
+            applications=self.state.applications,
             tokens=self.tokens,
+            federation=self._federation,
             clock=self.clock,
         )
 
@@ -83,14 +88,19 @@ class Emulator:
         """
         if self._tls is not None:
             raise RuntimeError("the emulator is already running")
-        self._tls = listen(host, port, tls_context(self._ca, now=time.time()))
-        if plain_port is not None:
-            self._plain = listen(host, plain_port, None)
         try:
-            with serving(self._application, [x for x in (self._tls, self._plain) if x]):
+            self._tls = listen(host, port, tls_context(self._ca, now=time.time()))
+            if plain_port is not None:
+                self._plain = listen(host, plain_port, None)
+            with serving(self._application, self._listeners()):
                 yield self
         finally:
+            for listener in self._listeners():
+                listener.bound.close()
             self._tls = self._plain = None
+
+    def _listeners(self) -> list[Listener]:
+        return [listener for listener in (self._tls, self._plain) if listener is not None]
 
     @property
     def port(self) -> int:
@@ -131,9 +141,24 @@ class Emulator:
         """Forbid a data action; None stands for every vault, action or caller."""
         self.state.denials.append(Denial(vault=vault, action=action, by=by, client_id=client_id))
 
+    def assign(
+        self,
+        client_id: str,
+        role: str | Iterable[str],
+        vault: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Give an application a role: built in by Azure's name, or a set of data actions.
+
+        From then on it may do only what its roles allow. Raises ValueError for an application,
+        role or data action that does not exist, as Azure refuses to make it.
+        """
+        chosen = role if isinstance(role, str) else tuple(role)
+        self.state.assign(Assignment(client_id=client_id, role=chosen, vault=vault, name=name))
+
     def allow_all(self) -> None:
-        """Forbid nothing any more."""
-        self.state.denials.clear()
+        """Forbid nothing any more: no denials and no roles."""
+        self.state.allow_all()
 
     def throttle(self, budgets: Budgets | None) -> None:
         """Admit so many requests from now on; None admits all."""
@@ -143,9 +168,29 @@ class Emulator:
         """Let a soft delete take so long, by the emulator's clock (normally no time)."""
         self.state.deletion_seconds = seconds
 
-    def add_identity(self, client_id: str, client_secret: str) -> None:
-        """Let another application log in."""
-        self._secrets[client_id] = client_secret
+    def add_identity(
+        self, client_id: str, client_secret: str, *, subject: str | None = None
+    ) -> None:
+        """Let another application log in, with its secret or a token of a subject it trusts."""
+        self.state.register(client_id, client_secret, subject)
+
+    def federated_token(
+        self,
+        *,
+        client_id: str | None = None,
+        subject: str | None = None,
+        audience: str = AUDIENCE,
+        seconds: float = LIFETIME,
+    ) -> str:
+        """A token of the emulator's own issuer, as Kubernetes projects one for a workload.
+
+        It is for the subject that the application (the emulator's own, if None) trusts, unless
+        another is given. Raises ValueError for an unknown application.
+        """
+        trusted = self.state.application(client_id or self.client_id).subject
+        return self._federation.issue(
+            subject=subject or trusted, audience=audience, seconds=seconds
+        )
 
     def vault(self, name: str) -> Vault:
         """A vault by the first part of its host name, made on first use."""
@@ -162,5 +207,5 @@ class Emulator:
         return self.state.writes
 
     def reset(self) -> None:
-        """Forget vaults, faults, denials, calls and moved time; keep CA, port and tokens."""
+        """Forget all but the CA, the port, the tokens and the application made with it."""
         self.state.reset()

@@ -7,12 +7,7 @@ import base64
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    pkcs12,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from app.emulator import legacy_pfx
 
@@ -21,11 +16,7 @@ def pfx_of(
     leaf: x509.Certificate, key: PrivateKeyTypes | None, chain: tuple[x509.Certificate, ...]
 ) -> str:
     """A base64 PKCS#12; without key if there is none to give."""
-    if key is not None:
-        content = legacy_pfx.write(leaf, key, chain)
-    else:
-        content = pkcs12.serialize_key_and_certificates(None, None, leaf, chain, NoEncryption())
-    return base64.b64encode(content).decode()
+    return base64.b64encode(legacy_pfx.write(leaf, key, chain)).decode()
 
 
 def pem_of(

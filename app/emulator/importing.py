@@ -7,6 +7,7 @@ holds against it (409). Which comes first in Azure is unknown.
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.emulator import shapes
@@ -22,12 +23,14 @@ from app.emulator.policies import (
     usage_of,
 )
 from app.emulator.refusals import Reason, refusal
-from app.emulator.vaults import Submission
+from app.emulator.stored import Submission
 from app.emulator.wire import Reply
 
 _MAX_VALUE = 25 * 1024
 _MAX_PASSWORD = 200
 _RSA_SIZES = (2048, 3072, 4096)
+_EC_SIZES = (256, 384, 521)
+_ECDSA = "1.2.840.10045.4."  # signed with ECDSA, whatever the digest (RFC 5758)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,17 +103,22 @@ def _check_certificate(material: Material, policy: Policy, now: float) -> None:
         raise refusal(Reason.EXPIRED)
     key = certificate.public_key()
     if isinstance(key, rsa.RSAPublicKey):
-        _check_rsa(key)
+        _check_rsa(key, certificate)
     elif isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in CURVES:
         _check_ec(material, policy)
     else:
         raise refusal(Reason.UNSUPPORTED_CERTIFICATE)
 
 
-def _check_rsa(key: rsa.RSAPublicKey) -> None:
-    # by analogy: recorded is only the refusal of an RSA key that an EC authority certified
-    if key.key_size not in _RSA_SIZES:
-        supported = ", ".join(map(str, _RSA_SIZES))
+def _check_rsa(key: rsa.RSAPublicKey, certificate: x509.Certificate) -> None:
+    """An RSA key that an EC authority certified has the wrong size for Key Vault (reported).
+
+    The same words for an RSA key of another size are by analogy.
+    """
+    by_ec = certificate.signature_algorithm_oid.dotted_string.startswith(_ECDSA)
+    sizes = _EC_SIZES if by_ec else _RSA_SIZES
+    if key.key_size not in sizes:
+        supported = ", ".join(map(str, sizes))
         raise refusal(Reason.KEY_SIZE, size=key.key_size, supported=supported)
 
 

@@ -3,6 +3,7 @@
 All in memory and all P-256: making one takes less than a millisecond.
 """
 
+import base64
 import datetime as dt
 import ipaddress
 import ssl
@@ -19,6 +20,7 @@ from app.emulator.clouds import SERVER_NAMES
 
 _DAY = dt.timedelta(days=1)
 _LIFETIME = dt.timedelta(days=90)
+_LONGEST_NAME = 64  # characters of a common name (RFC 5280, appendix A.1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,13 @@ def self_signed(name: str, *, now: float) -> Made:
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(name, key, now).issuer_name(_name(name))
     return Made(certificate=builder.sign(key, hashes.SHA256()), key=key)
+
+
+def signing_request(name: str) -> str:
+    """A certificate signing request in base64, its key thrown away."""
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_name(name[:_LONGEST_NAME]))
+    made = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return base64.b64encode(made.public_bytes(Encoding.DER)).decode()
 
 
 def authority(*, now: float) -> Made:

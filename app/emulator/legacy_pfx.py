@@ -36,13 +36,12 @@ _EXPLICIT, _IMPLICIT = 0xA0, 0x80
 
 
 def write(
-    leaf: x509.Certificate, key: PrivateKeyTypes, chain: tuple[x509.Certificate, ...]
+    leaf: x509.Certificate, key: PrivateKeyTypes | None, chain: tuple[x509.Certificate, ...]
 ) -> bytes:
-    """A PKCS#12 of key, leaf and chain, in that order."""
-    pkcs8 = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    """A PKCS#12 of key (None: there is none to give), leaf and chain, in that order."""
     bags = [_certificate_bag(leaf, own=True), *(_certificate_bag(other) for other in chain)]
-    shrouded = _der(_SEQUENCE, _bag(_KEY_BAG, _der(_SEQUENCE, *_encrypted(pkcs8)), own=True))
-    safe = _der(_SEQUENCE, _plain(shrouded), _sealed(_der(_SEQUENCE, *bags)))
+    keys = [] if key is None else [_plain(_der(_SEQUENCE, _key_bag(key)))]
+    safe = _der(_SEQUENCE, *keys, _sealed(_der(_SEQUENCE, *bags)))
     return _der(_SEQUENCE, _integer(3), _plain(safe), _mac(safe))
 
 
@@ -55,6 +54,11 @@ def _sealed(content: bytes) -> bytes:
     body = _der(_SEQUENCE, _oid(_DATA), algorithm, bytes([_IMPLICIT]) + octets[1:])
     encrypted = _der(_SEQUENCE, _integer(0), body)
     return _der(_SEQUENCE, _oid(_ENCRYPTED_DATA), _der(_EXPLICIT, encrypted))
+
+
+def _key_bag(key: PrivateKeyTypes) -> bytes:
+    pkcs8 = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return _bag(_KEY_BAG, _der(_SEQUENCE, *_encrypted(pkcs8)), own=True)
 
 
 def _certificate_bag(certificate: x509.Certificate, *, own: bool = False) -> bytes:

@@ -12,7 +12,6 @@ from urllib.parse import quote
 from app.emulator import shapes
 from app.emulator.orders import Order
 from app.emulator.refusals import Reason, refusal
-from app.emulator.vaults import DeletedEntry
 from app.emulator.wire import Reply
 
 _PAGE = 25
@@ -23,10 +22,9 @@ _Item = TypeVar("_Item")
 def list_versions(order: Order) -> Reply:
     """Versions by id, which is by chance; of an unknown name: none."""
     entry = order.found()
-    versions = sorted(entry.versions, key=lambda stored: stored.version) if entry else []
     return _page(
         order,
-        versions,
+        entry.versions if entry else (),
         lambda stored: stored.version,
         lambda stored: shapes.version_item(order.base, order.name, stored),
     )
@@ -36,21 +34,21 @@ def list_certificates(order: Order) -> Reply:
     """The latest version of every certificate, by name."""
     return _page(
         order,
-        sorted(order.vault.entries.items()),
-        lambda item: item[0],
+        order.vault.entries.items(),
+        lambda item: item[0].lower(),
         lambda item: shapes.certificate_item(order.base, item[0], item[1].latest),
     )
 
 
 def list_deleted(order: Order) -> Reply:
     """The certificates whose deletion is finished, by name."""
-    gone = [item for item in sorted(order.vault.deleted.items()) if item[1].ready <= order.now]
-    return _page(order, gone, lambda item: item[0], lambda item: _deleted_item(order, *item))
-
-
-def _deleted_item(order: Order, name: str, gone: DeletedEntry) -> shapes.Json:
-    item = shapes.certificate_item(order.base, name, gone.entry.latest)
-    return {**item, **shapes.deletion(order.base, name, gone)}
+    gone = [item for item in order.vault.deleted.items() if item[1].ready <= order.now]
+    return _page(
+        order,
+        gone,
+        lambda item: item[0].lower(),
+        lambda item: shapes.deleted_item(order.base, *item),
+    )
 
 
 def _page(
@@ -61,9 +59,10 @@ def _page(
 ) -> Reply:
     size = _page_size(order)
     after = _skipped(order)
-    rest = [item for item in items if key(item) > after]
+    rest = [item for item in sorted(items, key=key) if key(item) > after]
     page = rest[:size]
-    link = _next_link(order, key(page[-1]), size) if len(rest) > size else None
+    # a full page names a next one even if that will be empty (recorded)
+    link = _next_link(order, key(page[-1])) if len(page) == size else None
     return Reply(document={"value": [shape(item) for item in page], "nextLink": link})
 
 
@@ -82,10 +81,11 @@ def _skipped(order: Order) -> str:
         raise refusal(Reason.INVALID_QUERY, name="$skiptoken") from error
 
 
-def _next_link(order: Order, last: str, size: int) -> str:
-    """Key Vault names its port here, and only here."""
+def _next_link(order: Order, last: str) -> str:
+    """Key Vault names its port here, and only here; the page size only if the caller did."""
     base = order.base if ":" in order.base.removeprefix("https://") else f"{order.base}:443"
-    version = quote(order.request.query.get("api-version", ""))
     token = quote(base64.urlsafe_b64encode(last.encode()))
-    query = f"api-version={version}&$skiptoken={token}&maxresults={size}"
+    size = order.request.query.get("maxresults")
+    query = f"api-version={order.api_version}&$skiptoken={token}"
+    query += f"&maxresults={size}" if size else ""
     return f"{base}{order.request.path}?{query}"

@@ -1,15 +1,16 @@
 """The login service: tokens for applications and, as on a virtual machine, for managed identities.
 
-Client assertions (workload identity) are accepted unread: there is no federation to check
-them against. Errors carry Entra's codes with shortened texts.
+An application proves itself with its secret, or with a token of the emulator's own issuer
+(workload identity).
 """
 
 import hmac
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from app.emulator.clock import Clock
+from app.emulator.entra import Sts, rejection
+from app.emulator.federation import Federation
 from app.emulator.tokens import LIFETIME, Tokens
 from app.emulator.wire import Reply, Request
 
@@ -18,14 +19,23 @@ _SUBSCRIPTION = "33333333-3333-3333-3333-333333333333"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Registration:
+    """How an application proves itself: its secret, and the subject of its federated tokens."""
+
+    client_secret: str = field(repr=False)
+    subject: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Login:
-    """Serves one tenant. `secrets` holds the secret of every known application."""
+    """Serves one tenant. `applications` holds every known application by its client id."""
 
     tenant_id: str
     client_id: str
     identity_header: str
-    secrets: Mapping[str, str]
+    applications: Mapping[str, Registration]
     tokens: Tokens
+    federation: Federation
     clock: Clock
 
     def find(self, request: Request) -> tuple[str, Callable[[Request], Reply]] | None:
@@ -54,11 +64,9 @@ class Login:
     # ---- Entra
 
     def token(self, request: Request) -> Reply:
-        """POST /{tenant}/oauth2/v2.0/token, grant client_credentials."""
+        """POST /{tenant}/oauth2/v2.0/token, grant client_credentials. Raises Refusal."""
         form = request.form()
-        refused = self._refused(request.path.split("/")[1], form)
-        if refused is not None:
-            return refused
+        self._check(request.path.split("/")[1], form)
         audience = form.get("scope", "").split(" ")[0].removesuffix("/.default").rstrip("/")
         token = self.tokens.issue(audience=audience, client_id=form["client_id"])
         return Reply(
@@ -70,24 +78,25 @@ class Login:
             }
         )
 
-    def _refused(self, tenant: str, form: Mapping[str, str]) -> Reply | None:
+    def _check(self, tenant: str, form: Mapping[str, str]) -> None:
         client_id = form.get("client_id", "")
         if tenant != self.tenant_id:
-            return _error(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
+            raise rejection(Sts.NO_TENANT, tenant=tenant)
         if form.get("grant_type") != "client_credentials":
-            return _error(400, "unsupported_grant_type", 70003, "Unsupported grant type.")
-        if client_id not in self.secrets:
-            text = f"Application with identifier '{client_id}' was not found in the directory."
-            return _error(400, "unauthorized_client", 700016, text)
-        if not self._proven(client_id, form):
-            return _error(401, "invalid_client", 7000215, "Invalid client secret provided.")
-        return None
+            raise rejection(Sts.GRANT)
+        if client_id not in self.applications:
+            raise rejection(Sts.NO_APPLICATION, client_id=client_id)
+        self._prove(self.applications[client_id], form)
 
-    def _proven(self, client_id: str, form: Mapping[str, str]) -> bool:
-        if form.get("client_assertion_type") == _ASSERTION:
-            return bool(form.get("client_assertion"))
-        sent = form.get("client_secret", "")
-        return hmac.compare_digest(sent.encode(), self.secrets[client_id].encode())
+    def _prove(self, application: Registration, form: Mapping[str, str]) -> None:
+        federated = form.get("client_assertion_type") == _ASSERTION
+        proof = form.get("client_assertion" if federated else "client_secret")
+        if not proof:
+            raise rejection(Sts.NO_PROOF)
+        if federated:
+            self.federation.check(proof, subject=application.subject)
+        elif not hmac.compare_digest(proof.encode(), application.client_secret.encode()):
+            raise rejection(Sts.WRONG_SECRET)
 
     def openid_configuration(self, request: Request) -> Reply:
         """GET /{tenant}/v2.0/.well-known/openid-configuration, which `az login` reads."""
@@ -136,7 +145,7 @@ class Login:
         client_id = request.query.get("client_id", self.client_id)
         if not resource:
             return _plain_error("Required parameter resource not specified")
-        if client_id not in self.secrets:
+        if client_id not in self.applications:
             return _plain_error("Identity not found")
         now = int(self.clock.now())
         audience = resource.rstrip("/")
@@ -153,15 +162,6 @@ class Login:
                 "token_type": "Bearer",
             }
         )
-
-
-def _error(status: int, error: str, code: int, text: str) -> Reply:
-    document: dict[str, Any] = {
-        "error": error,
-        "error_description": f"AADSTS{code}: {text}",
-        "error_codes": [code],
-    }
-    return Reply(status=status, document=document)
 
 
 def _plain_error(text: str, *, status: int = 400) -> Reply:

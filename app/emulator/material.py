@@ -91,6 +91,9 @@ def read_pfx(value: str, password: str | None) -> Material:
         # the parser gives no leaf when no certificate belongs to the key
         raise refusal(Reason.KEY_MISMATCH if chain else Reason.NO_PRIVATE_KEY)
     leaf = content.cert.certificate
+    # Documented: Azure keeps no password and exports under none, the certificates as imported.
+    # Unknown: in which form; here it is the one in which it exports what it made itself. Unknown
+    # too: whether preserveCertOrder means anything for a PFX.
     kept = None if password else value
     return Material(
         certificate=leaf, private_key=content.key, chain=chain, content_type=PFX, value=kept

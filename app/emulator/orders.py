@@ -9,9 +9,11 @@ from typing import Any
 
 import orjson
 
+from app.emulator import api_versions
 from app.emulator.faults import Effects, StaleRead
 from app.emulator.refusals import Reason, refusal
-from app.emulator.vaults import Entry, StoredVersion, Vault
+from app.emulator.stored import Entry, StoredVersion
+from app.emulator.vaults import Vault
 from app.emulator.wire import Request
 
 _NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
@@ -30,6 +32,7 @@ class Order:
     version: str
     effects: Effects
     now: float
+    api_version: str
 
     def found(self) -> Entry | None:
         """What is stored under the name, or what a stale read shows."""
@@ -66,7 +69,8 @@ class Order:
             raise refusal(Reason.INVALID_BODY, name="body") from error
         if not isinstance(document, dict):
             raise refusal(Reason.INVALID_BODY, name="body")
-        return document
+        known: dict[str, Any] = api_versions.as_of(self.api_version, document)
+        return known
 
 
 def check_name(name: str) -> None:

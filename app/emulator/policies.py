@@ -4,6 +4,7 @@ The policy belongs to the certificate's name, not to a version; every import set
 """
 
 import copy
+import re
 from typing import Any, TypeVar
 
 from cryptography import x509
@@ -27,6 +28,8 @@ _SHORT_NAMES = {
     x509.NameOID.EMAIL_ADDRESS: "E",
     x509.NameOID.DOMAIN_COMPONENT: "DC",
 }
+
+_PART = re.compile(r'\s*(?P<kind>[A-Za-z0-9.]+)=(?P<text>"(?:[^"]|"")*"|[^,]*)(?:,|$)')
 
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 
@@ -56,6 +59,24 @@ def policy_for(certificate: x509.Certificate, sent: Policy | None, *, content_ty
     }
 
 
+def made_by_key_vault(subject: str, *, issuer: str) -> Policy:
+    """The policy under which Key Vault makes a certificate when little is asked (recorded)."""
+    return {
+        "key_props": {"exportable": True, "kty": "RSA", "key_size": 2048, "reuse_key": False},
+        "secret_props": {"contentType": "application/x-pkcs12"},
+        "x509_props": {
+            "subject": subject,
+            "sans": {},
+            "ekus": ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"],
+            "key_usage": ["digitalSignature", "keyEncipherment"],
+            "validity_months": 12,
+            "basic_constraints": {"ca": False},
+        },
+        "lifetime_actions": _lifetime_actions({"name": issuer}),
+        "issuer": {"name": issuer},
+    }
+
+
 def content_type_of(sent: Policy) -> str:
     """The content type of a policy sent with an import. Raises Refusal (400)."""
     props = sent.get("secret_props")
@@ -66,14 +87,30 @@ def content_type_of(sent: Policy) -> str:
 
 
 def merge(policy: Policy, sent: Policy) -> Policy:
-    """The policy after a PATCH: parts sent replace parts there, property by property."""
+    """The policy after a PATCH: parts sent replace parts there, property by property.
+
+    Raises Refusal (400).
+    """
     merged = copy.deepcopy(policy)
     for part in ("key_props", "secret_props", "x509_props", "issuer"):
         if isinstance(sent.get(part), dict):
             merged[part] = {**merged.get(part, {}), **sent[part]}
     if isinstance(sent.get("lifetime_actions"), list):
         merged["lifetime_actions"] = sent["lifetime_actions"]
+    _check(merged)
     return merged
+
+
+def _check(policy: Policy) -> None:
+    """Refuse what no certificate could be made of; how much Azure checks here is unknown."""
+    content_type_of(policy)
+    months = policy["x509_props"].get("validity_months")
+    try:
+        name_of(policy["x509_props"]["subject"])
+    except (TypeError, ValueError) as error:
+        raise refusal(Reason.INVALID_POLICY) from error
+    if not isinstance(months, int) or months < 1:
+        raise refusal(Reason.INVALID_POLICY)
 
 
 def _lifetime_actions(issuer: dict[str, Any]) -> list[dict[str, Any]]:
@@ -120,6 +157,12 @@ def key_usage(usage: x509.KeyUsage) -> list[str]:
     return [name for name, attribute in _KEY_USAGES.items() if getattr(usage, attribute)]
 
 
+def usage_from(names: list[str]) -> x509.KeyUsage:
+    """The extension that has the usages of these ASN.1 names."""
+    wanted = {attribute: name in names for name, attribute in _KEY_USAGES.items()}
+    return x509.KeyUsage(**wanted, encipher_only=False, decipher_only=False)
+
+
 def usage_of(certificate: x509.Certificate) -> list[str]:
     """The key usages of a certificate; empty without the extension."""
     usage = _extension(certificate, x509.KeyUsage)
@@ -140,13 +183,31 @@ def dotnet_name(name: x509.Name) -> str:
     return ", ".join(f"{_short(part)}={_text(part)}" for part in parts)
 
 
+def name_of(text: str) -> x509.Name:
+    """A distinguished name out of what .NET prints; the kinds of part in any case."""
+    parts = [(part["kind"].upper(), part["text"]) for part in _PART.finditer(text)]
+    return x509.Name(
+        [x509.NameAttribute(_oid(kind), _bare(part)) for kind, part in reversed(parts)]
+    )
+
+
+def _oid(kind: str) -> x509.ObjectIdentifier:
+    known = {short: oid for oid, short in _SHORT_NAMES.items()}
+    return known.get(kind) or x509.ObjectIdentifier(kind.removeprefix("OID."))
+
+
+def _bare(text: str) -> str:
+    return text[1:-1].replace('""', '"') if text.startswith('"') else text
+
+
 def _short(part: x509.NameAttribute) -> str:  # type: ignore[type-arg] # text or bytes alike
     return _SHORT_NAMES.get(part.oid, f"OID.{part.oid.dotted_string}")
 
 
 def _text(part: x509.NameAttribute) -> str:  # type: ignore[type-arg] # text or bytes alike
     text = str(part.value)
-    return f'"{text}"' if "," in text or '"' in text else text
+    doubled = text.replace('"', '""')
+    return f'"{doubled}"' if "," in text or '"' in text else text
 
 
 def _sans(names: x509.SubjectAlternativeName) -> dict[str, list[str]]:

@@ -119,6 +119,23 @@ class Reason(Enum):
     TOO_LONG = (400, "BadParameter", None, "The size of the X.509 certificate is too long")
     PASSWORD_TOO_LONG = (400, "BadParameter", None, "char length is too long")
     INVALID_NAME = (400, "BadParameter", None, "The request URI contains an invalid name: {name}")
+    # quoted from an Azure Stack Hub (azure-sdk-for-python issue 28595); unknown for Azure itself
+    UNKNOWN_API_VERSION = (
+        400,
+        "BadParameter",
+        None,
+        (
+            "The specified version ({asked}) is not recognized. "
+            "Consider using the latest supported version ({newest})."
+        ),
+    )
+    # documented: the status; unknown: code and text
+    NOT_IN_PROGRESS = (
+        400,
+        "BadParameter",
+        None,
+        "The pending certificate's status is not inProgress: {name}",
+    )
     # unknown: tags over the limit, a broken body, a missing api-version, a bad maxresults
     TAGS = (400, "BadParameter", None, "Property tags has invalid value\r\n")
     INVALID_BODY = (400, "BadParameter", None, "Property {name} has invalid value\r\n")
@@ -139,7 +156,6 @@ class Reason(Enum):
         "A secret with (name/id) {name} was not found in this key vault. "
         + _RECOVER.format(kind="secret"),
     )
-    # the text is not in a recording
     DELETED_NOT_FOUND = (
         404,
         "CertificateNotFound",

@@ -7,7 +7,7 @@ mistakes a gap of the emulator for an answer of Azure.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.emulator import certificates, deleting, listing
+from app.emulator import certificates, deleting, listing, pending
 from app.emulator.importing import Importer
 from app.emulator.orders import Order
 from app.emulator.wire import Reply
@@ -64,7 +64,9 @@ def table() -> dict[str, Route]:
         "PATCH certificates/*/*": update,
         "GET certificates/*/policy": _read("get_policy", certificates.get_policy),
         "PATCH certificates/*/policy": _write("update_policy", certificates.update_policy, _UPDATE),
-        "GET certificates/*/pending": _read("get_pending", certificates.get_pending),
+        "GET certificates/*/pending": _read("get_pending", pending.get_pending),
+        "PATCH certificates/*/pending": _write("update_pending", pending.update_pending, _UPDATE),
+        "DELETE certificates/*/pending": _write("delete_pending", pending.delete_pending, _UPDATE),
         "DELETE certificates/*": _write(
             "delete_certificate", deleting.delete_certificate, "certificates/delete"
         ),

@@ -62,8 +62,12 @@ class Listener:
 
 
 def listen(host: str, port: int, tls: ssl.SSLContext | None) -> Listener:
-    """Bind host and port (0: any free port). Raises OSError."""
-    return Listener(bound=socket.create_server((host, port), backlog=1024), tls=tls)
+    """Bind host and port (0: any free port). Raises OSError, which says it in a sentence."""
+    try:
+        return Listener(bound=socket.create_server((host, port), backlog=1024), tls=tls)
+    except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]  # the rest repeats host and port
+        raise OSError(f"Port {port} of {host} cannot be used: {why}.") from None
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from typing import Any
 
 from app.emulator.exports import pem_of, pfx_of
 from app.emulator.material import PEM
-from app.emulator.vaults import DeletedEntry, Entry, PendingOperation, StoredVersion
+from app.emulator.policies import Policy
+from app.emulator.renewing import TEN_MINUTES, add_months
+from app.emulator.stored import DeletedEntry, Entry, PendingOperation, StoredVersion
 
 Json = dict[str, Any]
 
@@ -38,6 +40,22 @@ def bundle(base: str, name: str, stored: StoredVersion, *, pending: bool) -> Jso
     return shape
 
 
+def unfinished(base: str, name: str, operation: PendingOperation) -> Json:
+    """A name whose first creation is pending: a disabled version without certificate and key.
+
+    Recorded; unknown is what such a name shows once its creation was cancelled.
+    """
+    start = operation.started - TEN_MINUTES
+    end = add_months(operation.started, operation.policy["x509_props"]["validity_months"])
+    times = {"nbf": start, "exp": end, "created": operation.started, "updated": operation.started}
+    return {
+        "id": f"{base}/certificates/{name}/{operation.version}",
+        "attributes": _recoverable({"enabled": False, **times}),
+        "policy": _policy(base, name, operation.policy, operation.started, operation.started),
+        "pending": {"id": f"{base}/certificates/{name}/pending"},
+    }
+
+
 def full_bundle(base: str, name: str, entry: Entry, *, pending: bool) -> Json:
     """The latest version with the policy: version-less GET and the answer to an import."""
     shape = bundle(base, name, entry.latest, pending=pending)
@@ -46,32 +64,38 @@ def full_bundle(base: str, name: str, entry: Entry, *, pending: bool) -> Json:
 
 def policy(base: str, name: str, entry: Entry) -> Json:
     """The policy with its id and its own times."""
+    return _policy(base, name, entry.policy, entry.policy_created, entry.policy_updated)
+
+
+def _policy(base: str, name: str, found: Policy, created: int, updated: int) -> Json:
     return {
         "id": f"{base}/certificates/{name}/policy",
-        **entry.policy,
-        "attributes": {
-            "enabled": True,
-            "created": entry.policy_created,
-            "updated": entry.policy_updated,
-        },
+        **found,
+        "attributes": {"enabled": True, "created": created, "updated": updated},
     }
 
 
 def version_item(base: str, name: str, stored: StoredVersion) -> Json:
     """A version in a list: no recovery attributes, and a subject that is always empty."""
-    return _item(f"{base}/certificates/{name}/{stored.version}", stored)
+    return {**_item(f"{base}/certificates/{name}/{stored.version}", stored), "subject": ""}
 
 
 def certificate_item(base: str, name: str, stored: StoredVersion) -> Json:
     """A certificate in a list: the latest version under an id without version."""
-    return _item(f"{base}/certificates/{name}", stored)
+    return {**_item(f"{base}/certificates/{name}", stored), "subject": ""}
+
+
+def deleted_item(base: str, name: str, gone: DeletedEntry) -> Json:
+    """A deleted certificate in a list: no subject, but the recovery attributes."""
+    item = _item(f"{base}/certificates/{name}", gone.entry.latest)
+    return {**deletion(base, name, gone), **item, "attributes": _recoverable(item["attributes"])}
 
 
 def _item(identifier: str, stored: StoredVersion) -> Json:
     shape: Json = {"id": identifier, "x5t": stored.x5t, "attributes": _attributes(stored)}
     if stored.tags:
         shape["tags"] = stored.tags
-    return {**shape, "subject": ""}
+    return shape
 
 
 def deletion(base: str, name: str, gone: DeletedEntry) -> Json:
@@ -102,18 +126,25 @@ def _public(stored: StoredVersion) -> str:
     return write(stored.certificate, None, stored.chain)
 
 
+_IN_PROGRESS = (
+    "Pending certificate created. Certificate request is in progress. This may take some time "
+    "based on the issuer provider. Please check again later."
+)
+
+
 def pending(base: str, name: str, operation: PendingOperation) -> Json:
     """A pending creation."""
-    shape: Json = {
-        "id": f"{base}/certificates/{name}/pending",
-        "issuer": {"name": "Unknown"},
-        "cancellation_requested": False,
-        "status": "inProgress" if operation.in_progress else "completed",
+    target = f"{base}/certificates/{name}"
+    more = {"inProgress": {"status_details": _IN_PROGRESS}, "completed": {"target": target}}
+    return {
+        "id": f"{target}/pending",
+        "issuer": operation.policy["issuer"],
+        "csr": operation.csr,
+        "cancellation_requested": operation.cancellation_requested,
+        "status": operation.status,
+        **more.get(operation.status, {}),
         "request_id": operation.request_id,
     }
-    if not operation.in_progress:
-        shape["target"] = f"{base}/certificates/{name}"
-    return shape
 
 
 def _attributes(stored: StoredVersion) -> Json:

@@ -1,116 +1,25 @@
 """What a vault holds, and the view of it for tests: inspection and preparation without HTTP.
 
-Everything stored is frozen and replaced whole, so a reader in another thread sees either the
-old or the new state; one lock orders the writers.
+One lock orders the writers. What the passing of time makes due (a renewal by Key Vault itself)
+is done when somebody looks, by a request or by an inspection here, and dated when it was due.
 """
 
-import base64
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from app.emulator import renewing
 from app.emulator.clock import Clock
-from app.emulator.exports import pfx_of
+from app.emulator.issuing import signing_request
 from app.emulator.material import PFX, Material
-from app.emulator.policies import Policy, policy_for
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredVersion:
-    """One version of a certificate. Times are whole seconds, as Key Vault keeps them."""
-
-    version: str
-    certificate: x509.Certificate
-    private_key: PrivateKeyTypes | None = field(repr=False)
-    chain: tuple[x509.Certificate, ...]
-    tags: dict[str, str]
-    enabled: bool
-    created: int
-    updated: int
-    content_type: str
-    sent: str | None = field(repr=False)
-    tagged: bool = False
-    preserve_cert_order: bool | None = None
-    x5t: str = field(init=False)
-    cer: str = field(init=False, repr=False)
-    not_before: int = field(init=False)
-    expires: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        # read a hundred times, so computed once; frozen, hence the detour
-        digest = self.certificate.fingerprint(hashes.SHA1())  # noqa: S303 - x5t is SHA-1 by definition
-        der = self.certificate.public_bytes(Encoding.DER)
-        facts = {
-            "x5t": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
-            "cer": base64.b64encode(der).decode(),
-            "not_before": int(self.certificate.not_valid_before_utc.timestamp()),
-            "expires": int(self.certificate.not_valid_after_utc.timestamp()),
-        }
-        for name, fact in facts.items():
-            object.__setattr__(self, name, fact)
-
-    @cached_property
-    def value(self) -> str:
-        """What the secret shows. Encoding it takes 10 ms, so it waits until somebody asks."""
-        if self.sent is not None:
-            return self.sent
-        return pfx_of(self.certificate, self.private_key, self.chain)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """All a vault knows under one name; `before` is the same as of the last write."""
-
-    versions: tuple[StoredVersion, ...]
-    policy: Policy
-    policy_created: int
-    policy_updated: int
-    before: "Entry | None" = None
-
-    @property
-    def latest(self) -> StoredVersion:
-        """The version made current last, disabled or not."""
-        return self.versions[-1]
-
-    def find(self, version: str) -> StoredVersion | None:
-        """A version by its id."""
-        return next((v for v in reversed(self.versions) if v.version == version), None)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeletedEntry:
-    """A soft-deleted certificate; the deletion is finished at `ready`."""
-
-    entry: Entry
-    deleted: int
-    ready: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class PendingOperation:
-    """A creation or merge that somebody began under the name."""
-
-    request_id: str
-    in_progress: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Submission:
-    """What an import is about to store."""
-
-    material: Material
-    policy: Policy
-    tags: dict[str, str] | None = None
-    enabled: bool = True
-    preserve_cert_order: bool | None = None
+from app.emulator.names import ByName
+from app.emulator.policies import Policy, made_by_key_vault, policy_for
+from app.emulator.stored import DeletedEntry, Entry, PendingOperation, StoredVersion, Submission
 
 
 class Vault:
@@ -129,25 +38,36 @@ class Vault:
         self._clock = clock
         self._new_version = new_version
         self._deletion_seconds = deletion_seconds
-        self.entries: dict[str, Entry] = {}
-        self.deleted: dict[str, DeletedEntry] = {}
-        self.pending: dict[str, PendingOperation] = {}
+        self.entries: ByName[Entry] = ByName()
+        self.deleted: ByName[DeletedEntry] = ByName()
+        self.pending: ByName[PendingOperation] = ByName()
 
     # ---- inspection
 
     def versions(self, name: str) -> list[StoredVersion]:
         """All versions in order of creation."""
+        self.settle(name)
         entry = self.entries.get(name)
         return list(entry.versions) if entry else []
 
     def latest(self, name: str) -> StoredVersion | None:
         """The current version."""
+        self.settle(name)
         entry = self.entries.get(name)
         return entry.latest if entry else None
 
     def policy(self, name: str) -> Policy:
         """The policy, without id and attributes. Raises KeyError for an unknown name."""
         return self.entries[name].policy
+
+    def settle(self, name: str = "") -> None:
+        """Do what has become due under a name (empty: under every name)."""
+        with self.lock:
+            now = self._clock.now()
+            for each in (name,) if name else tuple(self.entries):
+                if each in self.entries:
+                    entry = self.entries[each]
+                    self.entries[each] = renewing.renewed(entry, now, self._new_version)
 
     # ---- preparation
 
@@ -163,6 +83,7 @@ class Vault:
     def soft_delete(self, name: str) -> DeletedEntry:
         """Delete the certificate with all its versions; it can be recovered."""
         with self.lock:
+            name = self.entries.shown(name)
             entry = self.entries.pop(name)
             now = self._clock.now()
             ready = now + self._deletion_seconds()
@@ -172,6 +93,7 @@ class Vault:
     def recover(self, name: str) -> Entry:
         """Undo a soft delete."""
         with self.lock:
+            name = self.deleted.shown(name)
             entry = self.entries[name] = self.deleted.pop(name).entry
             return entry
 
@@ -179,13 +101,30 @@ class Vault:
         """Make a soft delete final."""
         with self.lock:
             del self.deleted[name]
+            self.pending.pop(name, None)
 
-    def set_pending(self, name: str, *, in_progress: bool = True) -> PendingOperation:
+    def set_pending(
+        self, name: str, *, in_progress: bool = True, policy: Policy | None = None
+    ) -> PendingOperation:
         """Let a creation be pending under the name; not in progress: completed."""
+        operation = PendingOperation(
+            request_id=uuid.uuid4().hex,
+            csr=signing_request(name),
+            version=self._new_version(),
+            policy=policy or made_by_key_vault(f"CN={name}", issuer="Unknown"),
+            started=int(self._clock.now()),
+            status="inProgress" if in_progress else "completed",
+        )
         with self.lock:
-            operation = PendingOperation(request_id=uuid.uuid4().hex, in_progress=in_progress)
             self.pending[name] = operation
-            return operation
+        return operation
+
+    def cancel_pending(self, name: str) -> PendingOperation:
+        """Ask for a creation to be cancelled; the answer shows it in progress for the last time."""
+        with self.lock:
+            asked = replace(self.pending[name], cancellation_requested=True)
+            self.pending[name] = replace(asked, status="cancelled")
+        return asked
 
     def clear_pending(self, name: str) -> None:
         """Forget the creation."""

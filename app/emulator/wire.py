@@ -11,6 +11,9 @@ from urllib.parse import parse_qsl
 import orjson
 from starlette.types import Receive, Scope
 
+BODILESS = frozenset({204, 304})
+"""The statuses that have no body and no length of one."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
@@ -40,14 +43,20 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """Status, JSON document (None: no body) and headers besides the common ones."""
+    """Status, JSON document (None: no body) and headers besides the common ones.
+
+    `text` is sent as it is, instead of a document.
+    """
 
     status: int = 200
     document: Any = None
+    text: str | None = None
     headers: tuple[tuple[str, str], ...] = field(default=())
 
     def body(self) -> bytes:
-        """The document as bytes."""
+        """The text or the document as bytes."""
+        if self.text is not None:
+            return self.text.encode()
         return b"" if self.document is None else orjson.dumps(self.document)
 
 

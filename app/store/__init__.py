@@ -6,6 +6,16 @@ commit after the disk has it. Nothing in here could hold a key.
 
 from app.store.pages import DeploymentFilter, EventFilter, Page
 from app.store.records import IdempotencyKey, Step
+from app.store.retention import Keep, Pruned
 from app.store.store import Store
 
-__all__ = ["DeploymentFilter", "EventFilter", "IdempotencyKey", "Page", "Step", "Store"]
+__all__ = [
+    "DeploymentFilter",
+    "EventFilter",
+    "IdempotencyKey",
+    "Keep",
+    "Page",
+    "Pruned",
+    "Step",
+    "Store",
+]

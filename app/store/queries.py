@@ -44,6 +44,24 @@ ON CONFLICT (caller, key) DO UPDATE SET
   created_at = excluded.created_at
 """
 
+# in bounded steps, so that no write waits long behind one; ids sort by time
+PRUNE_DEPLOYMENTS = """
+DELETE FROM deployments
+WHERE id IN (SELECT id FROM deployments WHERE id < ? AND final = 1 ORDER BY id LIMIT ?)
+"""
+
+PRUNE_EVENTS = """
+DELETE FROM audit_events
+WHERE id IN (SELECT id FROM audit_events WHERE id < ? ORDER BY id LIMIT ?)
+"""
+
+PRUNE_KEYS = """
+DELETE FROM idempotency_keys
+WHERE (caller, key) IN (
+  SELECT caller, key FROM idempotency_keys WHERE created_at <= ? LIMIT ?
+)
+"""
+
 TOUCH = "UPDATE meta SET value = value || ' ' WHERE name = 'schema_version'"
 PING = "SELECT value FROM meta WHERE name = 'schema_version'"
 

@@ -14,16 +14,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
+
+import structlog
 
 from app import errors
 from app.audit import Event
 from app.deployment.model import Deployment
-from app.store import files, pages, reads, records, tables, writes
+from app.store import files, pages, reads, records, retention, tables, writes
 from app.store.live import Live
 from app.store.pages import DeploymentFilter, EventFilter, Page
 from app.store.reader import Reader
 from app.store.records import IdempotencyKey, Step
+from app.store.retention import Keep, Pruned
 from app.store.writer import Work, Writer
 
 T = TypeVar("T")
@@ -45,11 +48,11 @@ class Store:
     Whatever fails in SQLite or on the disk is `StoreUnavailable`, with its cause.
     """
 
-    def __init__(self, opened: _Opened, *, idempotency: timedelta, now: Clock) -> None:
+    def __init__(self, opened: _Opened, *, keep: Keep, now: Clock) -> None:
         self._secret = opened.secret
         self._lock = opened.lock
         self._patience = opened.patience
-        self._idempotency = idempotency
+        self._keep = keep
         self._now = now
         self._live = Live()
         self._closed = False
@@ -58,13 +61,13 @@ class Store:
 
     @classmethod
     async def open(
-        cls, url: str, *, idempotency_days: float = 7, now: Clock, patience: float = 5.0
+        cls, url: str, *, keep: Keep | None = None, now: Clock, patience: float = 5.0
     ) -> "Store":
         """The store at *url*, made and brought up to date where need be.
 
         Args:
             url: `sqlite:///relative.db`, `sqlite:////absolute.db` or `sqlite:///:memory:`.
-            idempotency_days: how long an idempotency key is remembered.
+            keep: how long things are kept.
             now: the clock.
             patience: seconds to wait for a lock that another process holds, and in `check`.
 
@@ -72,7 +75,7 @@ class Store:
             StoreUnavailable: another scheme, a newer schema, or no such file to be made.
         """
         opened = await asyncio.to_thread(_open, files.path(url), patience)
-        return cls(opened, idempotency=timedelta(days=idempotency_days), now=now)
+        return cls(opened, keep=keep or Keep(), now=now)
 
     @classmethod
     async def migrate(cls, url: str) -> tuple[int, int]:
@@ -181,6 +184,22 @@ class Store:
         except TimeoutError as late:
             raise errors.StoreUnavailable from late
 
+    async def prune(self) -> Pruned:
+        """Let go of what is older than it is to be kept; say how many there were."""
+        return await retention.prune(self._keep, self._now(), self._write)
+
+    async def keep_tidy(self, *, every_s: float) -> NoReturn:
+        """Prune now and every so many seconds, until cancelled; what fails is tried next time."""
+        log = structlog.get_logger()
+        while True:
+            try:
+                pruned = await self.prune()
+                if pruned != Pruned(deployments=0, events=0):
+                    log.info("store.tidied", deployments=pruned.deployments, events=pruned.events)
+            except errors.StoreUnavailable:
+                log.warning("store.not_tidied", exc_info=True)
+            await asyncio.sleep(every_s)
+
     async def settled(self, id: str, *, within: float) -> Deployment:  # noqa: A002 - the field's name
         """A deployment when it is final, or its newest state after *within* seconds.
 
@@ -213,7 +232,7 @@ class Store:
 
     def _claim(self, key: IdempotencyKey) -> writes.Claim:
         now = self._now()
-        since = records.stamp(now - self._idempotency)
+        since = records.stamp(now - timedelta(days=self._keep.idempotency_days))
         return writes.Claim(key=key, at=records.stamp(now), since=since)
 
     async def _write(self, work: Work[T], *, then: Callable[[T], object] | None = None) -> T:

@@ -73,6 +73,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             PRIMARY KEY (caller, key)
         )""",
     ),
+    (  # pruning finds keys by these, where a scan would hold up every write
+        "CREATE INDEX idempotency_keys_deployment ON idempotency_keys (deployment_id)",
+        "CREATE INDEX idempotency_keys_created ON idempotency_keys (created_at)",
+    ),
 )
 
 

@@ -103,6 +103,21 @@ class Note:
         connection.execute(queries.INSERT_EVENT, self._event)
 
 
+class Prune:
+    """The oldest rows below a bound, some of them: an id, or a time for keys."""
+
+    __slots__ = ("_below", "_most", "_statement")
+
+    def __init__(self, statement: str, below: str, most: int) -> None:
+        self._statement = statement
+        self._below = below
+        self._most = most
+
+    def __call__(self, connection: sqlite3.Connection) -> int:
+        """Delete them, and say how many there were."""
+        return connection.execute(self._statement, (self._below, self._most)).rowcount
+
+
 def touch(connection: sqlite3.Connection) -> None:
     """Change a row and take it back: the file can be written, and nothing was."""
     connection.execute("SAVEPOINT touch")

@@ -39,6 +39,14 @@ def test_what_is_held_has_no_dictionary_to_look_into(held: Held) -> None:
         vars(held)
 
 
+def test_what_is_held_is_what_was_sent_and_nothing_looked_up_yet(issued: Issued) -> None:
+    bundle, previous_key = issued.bundle(), ec_key()
+    held = Held(bundle, previous_key)
+
+    assert (held.bundle, held.previous_key) == (bundle, previous_key)
+    assert (held.previous, held.looked) == (None, None)
+
+
 def test_letting_go_lets_go_of_every_key(issued: Issued) -> None:
     bundle = issued.bundle()
     held = Held(bundle, ec_key())

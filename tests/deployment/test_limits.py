@@ -60,6 +60,7 @@ async def test_a_step_that_never_answers_ends_at_the_deadline(
     assert (diary.states, shelf.changes) == (story.states, story.changes)
     assert end.error is not None
     assert (end.error.code, end.error.step) == ("deadline-exceeded", step)
+    assert end.error.retryable is (step is not S.IMPORTING)  # such an import may still be applied
 
 
 async def test_a_rollback_that_never_answers_ends_at_its_own_deadline(

@@ -157,15 +157,29 @@ async def test_the_first_error_is_the_one_reported(
 async def test_a_rollback_that_failed_says_what_a_person_must_do(
     issued: Issued, shelf: Shelf, held: Held, diary: Diary
 ) -> None:
-    shelf.fail(S.VERIFYING, errors.VerificationFailed())
+    shelf.fail(S.VERIFYING, errors.TargetUnreachable())
     shelf.fail(S.ROLLING_BACK, errors.TargetThrottled())
 
     end = await _run(issued, shelf, held, diary)
 
     assert end.error is not None
-    assert not end.error.retryable
+    assert end.error.retryable is False  # whatever was said of the first error
     for told in ("target-throttled", "shelf/api", "version v2", "Put back version v1"):
         assert told in end.error.message
+
+
+async def test_a_rollback_that_failed_names_no_version_of_ours_where_none_is_known(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.fail(S.IMPORTING, errors.ImportOutcomeUnknown())
+    shelf.fail(S.ROLLING_BACK, errors.TargetThrottled())
+
+    end = await _run(issued, shelf, held, diary)
+
+    assert end.error is not None
+    assert end.error.message.endswith(
+        "what shelf/api serves now. Put back version v1, or import a certificate that is right."
+    )
 
 
 async def test_a_rollback_that_fails_keeps_its_own_reason_beside_the_first_error(
@@ -219,6 +233,61 @@ async def test_a_first_import_that_fails_ends_failed_because_nothing_was_there_t
     assert end.error is not None
     assert end.error.code == "verification-failed"
     assert end.rollback == Rollback(plan=Plan.NOT_NEEDED)
+
+
+async def test_a_first_import_that_cannot_be_read_back_is_told_by_the_code_as_one_that_was_made(
+    issued: Issued, empty_shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    answer = errors.TargetAnswer(status=503)
+    empty_shelf.fail(S.VERIFYING, errors.TargetUnavailable(answer=answer))
+
+    end = await _run(issued, empty_shelf, held, diary)
+
+    assert end.state is S.FAILED
+    assert end.error is not None
+    assert (end.error.code, end.error.step) == ("verification-failed", S.VERIFYING)
+    assert end.error.message == (
+        "Version v1 was made, the first under this name, but not read back (target-unavailable): "
+        + errors.advice(errors.TargetUnavailable)
+    )
+    assert end.error.retryable
+    assert end.error.answer == answer
+
+
+async def test_a_first_import_that_is_something_else_keeps_its_sentence(
+    issued: Issued, empty_shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    empty_shelf.fail(S.VERIFYING, errors.VerificationFailed("It is something else."))
+
+    end = await _run(issued, empty_shelf, held, diary)
+
+    assert end.error is not None
+    assert end.error.message == "It is something else."
+
+
+@pytest.mark.parametrize(
+    ("step", "failure"),
+    [
+        pytest.param(S.VERIFYING, errors.InternalError(), id="a-fault-of-ours"),
+        pytest.param(S.IMPORTING, errors.ImportOutcomeUnknown(), id="an-unclear-import"),
+        pytest.param(S.IMPORTING, errors.CertificateRejected(), id="a-refused-import"),
+    ],
+)
+async def test_a_first_import_that_fails_otherwise_keeps_its_code(
+    issued: Issued,
+    empty_shelf: Shelf,
+    held: Held,
+    diary: Diary,
+    step: State,
+    failure: errors.DeployError,
+) -> None:
+    empty_shelf.fail(step, failure)
+
+    end = await _run(issued, empty_shelf, held, diary)
+
+    assert end.state is S.FAILED
+    assert end.error is not None
+    assert (end.error.code, end.error.message) == (failure.code, failure.message)
 
 
 async def test_what_the_target_answered_is_kept_with_the_error(

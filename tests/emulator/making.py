@@ -16,6 +16,11 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+_MACS: dict[pkcs12.PBES, hashes.HashAlgorithm] = {
+    pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC: hashes.SHA1(),  # noqa: S303 - what goes with 3DES
+    pkcs12.PBES.PBESv2SHA256AndAES256CBC: hashes.SHA256(),
+}
+
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
@@ -45,6 +50,16 @@ class Leaf:
         )
         return base64.b64encode(content).decode()
 
+    def pfx_under(self, algorithm: pkcs12.PBES, password: str) -> str:
+        """A PFX under a password that may be empty, as other tools make it."""
+        builder = PrivateFormat.PKCS12.encryption_builder().key_cert_algorithm(algorithm)
+        encryption = builder.hmac_hash(_MACS[algorithm]).build(b"any")
+        vars(encryption)["password"] = password.encode()  # an empty one is refused above
+        content = pkcs12.serialize_key_and_certificates(
+            None, self.key, self.certificate, None, encryption
+        )
+        return base64.b64encode(content).decode()
+
 
 def curve_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
@@ -56,19 +71,23 @@ def leaf(
     key: Key | None = None,
     subject: x509.Name | None = None,
     days: tuple[int, int] = (-1, 89),
+    validity: tuple[int, int] | None = None,
     extensions: tuple[x509.ExtensionType, ...] = (),
 ) -> Leaf:
     key = key or curve_key()
     subject = subject or x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     today = dt.datetime.now(dt.UTC)
+    start, end = (today + dt.timedelta(days=each) for each in days)
+    if validity is not None:  # in seconds since the epoch
+        start, end = (dt.datetime.fromtimestamp(each, dt.UTC) for each in validity)
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(today + dt.timedelta(days=days[0]))
-        .not_valid_after(today + dt.timedelta(days=days[1]))
+        .not_valid_before(start)
+        .not_valid_after(end)
     )
     for extension in extensions:
         builder = builder.add_extension(extension, critical=False)

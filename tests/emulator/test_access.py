@@ -42,7 +42,7 @@ def test_a_role_that_misses_getting_secrets_still_reads_certificates(
 @pytest.mark.parametrize(
     ("by", "inner", "text"),
     [
-        ("policy", "ForbiddenByPolicy", "does not have certificates get permission on key vault"),
+        ("policy", "ForbiddenByPolicy", "does not have certificates list permission on key vault"),
         ("firewall", "ForbiddenByFirewall", "Client address: 127.0.0.1\r\n"),
         ("connection", "ForbiddenByConnection", "Public network access is disabled"),
     ],
@@ -60,6 +60,26 @@ def test_every_other_way_to_refuse_has_its_own_words(
     assert text in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "permission"),
+    [
+        ("GET", "/certificates/api", "certificates get"),
+        ("POST", "/certificates/api/import", "certificates import"),
+        ("PATCH", "/certificates/api", "certificates update"),
+        ("DELETE", "/certificates/api", "certificates delete"),
+        ("GET", "/secrets/api", "secrets get"),
+    ],
+)
+def test_an_access_policy_names_the_permission_that_is_missing(
+    http: Raw, emulator: Emulator, method: str, path: str, permission: str
+) -> None:
+    emulator.deny(by="policy")
+
+    message = http.request(method, path).json()["error"]["message"]
+
+    assert f"does not have {permission} permission on key vault 'my-vault;" in message
+
+
 def test_a_denial_can_be_for_one_identity_only(http: Raw, emulator: Emulator) -> None:
     emulator.deny(client_id="44444444-4444-4444-4444-444444444444")
 
@@ -67,9 +87,10 @@ def test_a_denial_can_be_for_one_identity_only(http: Raw, emulator: Emulator) ->
 
 
 def test_a_denial_can_be_for_one_vault_only(http: Raw, emulator: Emulator) -> None:
-    emulator.deny(vault="other")
+    emulator.deny(vault="Other")
 
-    assert http.get("/certificates").status_code == 200
+    other = http.get("/certificates", headers={"Host": "other.vault.azure.net"})
+    assert (http.get("/certificates").status_code, other.status_code) == (200, 403)
 
 
 def test_everything_can_be_allowed_again(http: Raw, emulator: Emulator) -> None:
@@ -84,3 +105,8 @@ def test_everything_can_be_allowed_again(http: Raw, emulator: Emulator) -> None:
 def test_a_misspelt_way_to_refuse_is_an_error() -> None:
     with pytest.raises(ValueError, match="no such way"):
         Denial(by="magic")  # type: ignore[arg-type] # on purpose
+
+
+def test_a_misspelt_data_action_is_an_error() -> None:
+    with pytest.raises(ValueError, match="certificates/list"):
+        Denial(action="certificates/list")

@@ -1,4 +1,5 @@
 import time
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from app.emulator import (
 )
 from tests.emulator.conftest import Raw
 from tests.emulator.making import leaf
+from tests.faults import Happens
 
 GET = "/certificates/api"
 
@@ -38,6 +40,77 @@ def test_an_answer_comes_instead_of_the_work(http: Raw, emulator: Emulator) -> N
     }
     assert (count(emulator), emulator.writes) == (0, 0)
     assert http.send_import(leaf().pfx()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("<html><body>Blocked</body></html>", "text/html"),
+        ('{"error": {"code": "Thr', "application/json; charset=utf-8"),
+        ("upstream connect error", None),
+        ("Zugriff verweigert: \u00fcberlastet", None),
+        ("", None),
+    ],
+    ids=["html page", "half a document", "text", "umlauts", "nothing"],
+)
+def test_an_answer_can_have_any_body(
+    http: Raw, emulator: Emulator, answered: Happens, body: str, content_type: str | None
+) -> None:
+    headers = (("Content-Type", content_type),) if content_type else ()
+    answered("import", 502, body=body, headers=headers)
+
+    answer = http.send_import(leaf().pfx())
+
+    assert (answer.status_code, answer.text) == (502, body)
+    usual = "text/plain; charset=utf-8" if body else None
+    assert answer.headers.get("Content-Type") == (content_type or usual)
+    assert len(answer.headers.get_list("Content-Type")) == bool(body)
+    assert count(emulator) == 0
+
+
+def test_an_answer_that_is_no_error_can_still_be_a_lie(http: Raw, answered: Happens) -> None:
+    answered("get_certificate", 200, body="{}", headers=(("Content-Type", "application/json"),))
+
+    answer = http.get(GET)
+
+    assert (answer.status_code, answer.json()) == (200, {})
+
+
+def test_headers_of_an_answer_replace_the_usual_ones(http: Raw, answered: Happens) -> None:
+    answered("list_certificates", 503, headers=(("Cache-Control", "max-age=60"), ("Via", "1.1 x")))
+
+    headers = http.get("/certificates").headers
+
+    assert headers.get_list("Cache-Control") == ["max-age=60"]
+    assert headers["Via"] == "1.1 x"
+    assert "x-ms-request-id" in headers
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"status": 99}, "status must be 200 to 599"),
+        ({"status": 600}, "status must be 200 to 599"),
+        ({"status": 204}, "body must be empty for status 204"),
+        ({"status": 304, "body": "x"}, "body must be empty for status 304"),
+        ({"status": 500, "headers": (("Content-Length", "0"),)}, "'Content-Length'"),
+        ({"status": 500, "headers": (("transfer-encoding", "chunked"),)}, "'transfer-encoding'"),
+        ({"status": 500, "headers": (("a b", "c"),)}, "'a b'"),
+        ({"status": 500, "headers": (("a", "b\r\nc: d"),)}, "the value of a"),
+    ],
+)
+def test_an_answer_that_would_be_no_http_is_an_error(words: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        Answer(**words)
+
+
+def test_an_answer_without_a_body_is_served_as_such(http: Raw, answered: Happens) -> None:
+    answered("list_certificates", 204, body="")
+
+    first, second = (http.get("/certificates") for _ in range(2))
+
+    assert (first.status_code, second.status_code) == (204, 200)
+    assert "Content-Length" not in first.headers
 
 
 def test_an_import_can_be_made_and_answered_503(http: Raw, emulator: Emulator) -> None:
@@ -187,6 +260,17 @@ def test_tags_can_be_forgotten(http: Raw, emulator: Emulator) -> None:
     body = http.send_import(leaf().pfx(), tags={"a": "b"}).json()
 
     assert "tags" not in body
+
+
+@pytest.mark.parametrize("when", [{"nth": 0}, {"count": 0}], ids=["nth", "count"])
+def test_a_call_that_never_comes_is_an_error(when: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="nth and count must be 1 or more"):
+        Fault(operation="import", effect=Drop(), **when)  # type: ignore[arg-type] # one of two
+
+
+def test_a_delay_into_the_past_is_an_error() -> None:
+    with pytest.raises(ValueError, match="seconds must be 0 or more"):
+        Delay(seconds=-1)
 
 
 def test_a_misspelt_operation_is_an_error() -> None:

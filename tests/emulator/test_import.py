@@ -119,6 +119,8 @@ def test_issuer_self_turns_on_auto_renew_and_the_subject_sent_is_ignored(http: R
         "issuer": {"name": "Self"},
     }
 
+    http.params = http.params.set("api-version", "2025-07-01")
+
     body = http.send_import(made.pem, policy=policy, preserveCertOrder=False).json()
 
     assert body["preserveCertOrder"] is False

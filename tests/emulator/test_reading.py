@@ -86,6 +86,21 @@ def test_the_default_port_is_not_part_of_ids(http: Raw) -> None:
     assert body["id"].startswith(f"{VAULT}/certificates/api/")
 
 
+def test_names_are_not_told_apart_by_case(http: Raw, emulator: Emulator) -> None:
+    first = http.send_import(leaf().pfx(), name="Api").json()["id"]
+    http.delete("/certificates/aPi")
+    assert http.send_import(leaf().pfx(), name="API").status_code == 409
+    http.post("/deletedcertificates/api/recover")
+
+    second = http.send_import(leaf().pfx(), name="api").json()["id"]
+
+    assert len(emulator.vault("my-vault").versions("API")) == 2
+    assert http.get(f"/certificates/API/{first.rpartition('/')[2]}").status_code == 200
+    assert http.get("/secrets/API").json()["id"].rpartition("/")[2] == second.rpartition("/")[2]
+    [item] = http.get("/certificates").json()["value"]
+    assert item["id"] == f"{VAULT}/certificates/Api"
+
+
 # ---- enabled and tags
 
 
@@ -160,6 +175,29 @@ def test_the_policy_can_be_changed_in_parts(http: Raw, emulator: Emulator) -> No
         "lifetime_actions": actions,
         "attributes": {**before["attributes"], "updated": updated},
     }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"secret_props": {"contentType": "text/plain"}},
+        {"x509_props": {"subject": "XY=unknown"}},
+        {"x509_props": {"subject": None}},
+        {"x509_props": {"validity_months": 0}},
+        {"x509_props": {"validity_months": "12"}},
+    ],
+    ids=["content type", "kind of name", "no name", "no months", "months as text"],
+)
+def test_a_policy_of_which_nothing_could_be_made_is_refused(
+    http: Raw, change: dict[str, Any]
+) -> None:
+    imported(http)
+    before = http.get("/certificates/api/policy").json()
+
+    answer = http.patch("/certificates/api/policy", json=change)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+    assert http.get("/certificates/api/policy").json() == before
 
 
 def test_an_import_sets_the_policy_anew(http: Raw) -> None:
@@ -241,36 +279,3 @@ def test_a_non_exportable_pem_gives_no_key(http: Raw, emulator: Emulator) -> Non
     vault.set_policy("api", {**vault.policy("api"), "key_props": {"exportable": False}})
 
     assert http.get("/secrets/api").json()["value"] == made.cert_pem
-
-
-# ---- pending
-
-
-def test_a_pending_creation_is_shown(http: Raw, emulator: Emulator) -> None:
-    imported(http)
-    operation = emulator.vault("my-vault").set_pending("api", in_progress=True)
-
-    shown = http.get("/certificates/api/pending").json()
-
-    assert shown["status"] == "inProgress"
-    assert shown["request_id"] == operation.request_id
-    pending = {"id": f"{VAULT}/certificates/api/pending"}
-    assert http.get("/certificates/api/").json()["pending"] == pending
-    emulator.vault("my-vault").clear_pending("api")
-    assert "pending" not in http.get("/certificates/api/").json()
-
-
-def test_a_completed_creation_names_its_target(http: Raw, emulator: Emulator) -> None:
-    emulator.vault("my-vault").set_pending("api", in_progress=False)
-
-    shown = http.get("/certificates/api/pending").json()
-
-    assert (shown["status"], shown["target"]) == ("completed", f"{VAULT}/certificates/api")
-
-
-def test_no_pending_creation_is_answered_404(http: Raw) -> None:
-    assert_missing(
-        http.get("/certificates/non-existing/pending"),
-        "PendingCertificateNotFound",
-        "Pending Certificate not found: non-existing",
-    )

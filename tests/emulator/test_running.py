@@ -43,9 +43,19 @@ def test_a_port_in_use_is_an_error(emulator: Emulator) -> None:
         assert other.port
 
 
+def test_a_second_port_in_use_leaves_nothing_open(emulator: Emulator) -> None:
+    other = Emulator()
+
+    with pytest.raises(OSError, match="in use"), other.running(plain_port=emulator.port):
+        pass
+    with other.running():
+        assert other.plain_port is None
+
+
 def test_stopping_does_not_wait_for_a_delayed_answer(caplog: pytest.LogCaptureFixture) -> None:
     emulator = Emulator()
-    emulator.faults.add(Fault(operation="token", effect=Delay(seconds=60)))
+    held = Fault(operation="token", effect=Delay(seconds=60))
+    emulator.faults.add(held)
     failures: list[httpx.TransportError] = []
 
     def ask(port: int) -> None:
@@ -59,9 +69,7 @@ def test_stopping_does_not_wait_for_a_delayed_answer(caplog: pytest.LogCaptureFi
     with emulator.running():
         client = threading.Thread(target=ask, args=(emulator.port,))
         client.start()
-        reached = threading.Event()
-        while not emulator.state.faults.seen("token"):
-            reached.wait(0.01)
+        emulator.faults.wait_until_met(held)
     client.join(10)
 
     assert len(failures) == 1
@@ -88,7 +96,7 @@ def test_no_key_shows_in_a_representation(emulator: Emulator) -> None:
 
 
 def test_the_directions_name_every_setting(emulator: Emulator) -> None:
-    text = directions(emulator, host="127.0.0.1", ca="ca.pem", control=True)
+    text = directions(emulator, host="127.0.0.1", ca="ca.pem", token="token")
 
     address = f"127.0.0.1:{emulator.port}"
     for line in (
@@ -97,11 +105,23 @@ def test_the_directions_name_every_setting(emulator: Emulator) -> None:
         f"export AZURE_TENANT_ID={emulator.tenant_id}",
         f"export AZURE_CLIENT_ID={emulator.client_id}",
         f"export AZURE_CLIENT_SECRET={emulator.client_secret}",
+        "export AZURE_FEDERATED_TOKEN_FILE=token",
+        f"export AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:{emulator.plain_port}",
     ):
         assert line in text.splitlines()
     assert f"--connect-to ::{address}" in text
     assert "/_control/" in text
-    assert "AZURE_POD_IDENTITY_AUTHORITY_HOST" in text
+    assert f"IDENTITY_ENDPOINT=http://127.0.0.1:{emulator.plain_port}/msi/token" in text
+    assert f"IDENTITY_HEADER={emulator.identity_header}" in text
+
+
+def test_the_directions_name_nothing_that_was_not_asked_for() -> None:
+    emulator = Emulator()
+    with emulator.running():
+        text = directions(emulator, host="127.0.0.1", ca="ca.pem")
+
+    for word in ("_control", "AZURE_FEDERATED_TOKEN_FILE", "IDENTITY"):
+        assert word not in text
 
 
 def test_served_in_the_foreground_it_stops_at_a_signal(
@@ -115,9 +135,9 @@ def test_served_in_the_foreground_it_stops_at_a_signal(
             threading.Event().wait(0.01)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    stopper = threading.Thread(target=stop)
+    stopper = threading.Thread(target=stop, daemon=True)
     stopper.start()
-    serve(host="127.0.0.1", port=0, ca_out=ca)
+    serve(Emulator(), ca_out=ca)
     stopper.join()
 
     assert "CERTIFICATE" in ca.read_text()

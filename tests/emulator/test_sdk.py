@@ -16,9 +16,10 @@ from azure.keyvault.certificates import (
 )
 from azure.keyvault.certificates.aio import CertificateClient
 
-from app.emulator import Answer, Drop, Emulator, Fault
+from app.emulator import Emulator
 from tests.emulator.conftest import sdk_client
 from tests.emulator.making import leaf
+from tests.faults import Happens
 
 
 def pfx(password: str | None = None) -> bytes:
@@ -113,9 +114,9 @@ async def test_the_sdk_reaches_the_other_clouds(
 
 
 async def test_the_sdk_repeats_an_import_that_was_made_but_answered_503(
-    sdk: CertificateClient, emulator: Emulator
+    sdk: CertificateClient, emulator: Emulator, applied_then_503: Happens
 ) -> None:
-    emulator.faults.add(Fault(operation="import", effect=Answer(status=503, applied=True)))
+    applied_then_503("import")
 
     await sdk.import_certificate("api", pfx(), retry_backoff_factor=0)
 
@@ -123,9 +124,9 @@ async def test_the_sdk_repeats_an_import_that_was_made_but_answered_503(
 
 
 async def test_a_connection_cut_after_the_import_looks_as_if_nothing_was_sent(
-    sdk: CertificateClient, emulator: Emulator
+    sdk: CertificateClient, emulator: Emulator, cut_after: Happens
 ) -> None:
-    emulator.faults.add(Fault(operation="import", effect=Drop(applied=True)))
+    cut_after("import")
 
     with pytest.raises(ServiceRequestError):
         await sdk.import_certificate("api", pfx(), retry_total=0)
@@ -134,9 +135,9 @@ async def test_a_connection_cut_after_the_import_looks_as_if_nothing_was_sent(
 
 
 async def test_a_throttled_import_is_not_repeated_by_the_sdk(
-    sdk: CertificateClient, emulator: Emulator
+    sdk: CertificateClient, emulator: Emulator, answered: Happens
 ) -> None:
-    emulator.faults.add(Fault(operation="import", effect=Answer(status=429, code="Throttled")))
+    answered("import", 429, code="Throttled")
 
     with pytest.raises(HttpResponseError) as throttled:
         await sdk.import_certificate("api", pfx())

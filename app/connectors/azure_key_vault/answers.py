@@ -22,12 +22,21 @@ class Version:
 
     id: str
     name_id: str
-    kid: str
     certificate: x509.Certificate
     thumbprint: str
     enabled: bool
     tags: Mapping[str, str]
     policy: Mapping[str, Any]
+
+    @property
+    def content_type(self) -> str:
+        """In which form its secret is, by the policy."""
+        return str(_mapping(self.policy.get("secret_props")).get("contentType") or PFX)
+
+    @property
+    def exportable(self) -> bool:
+        """Whether its key may be read, by the policy."""
+        return _mapping(self.policy.get("key_props")).get("exportable") is not False
 
 
 class Secret:
@@ -155,13 +164,23 @@ def version(body: bytes) -> Version:
     return Version(
         id=version_id,
         name_id=name_id,
-        kid=str(found.get("kid") or ""),
         certificate=certificate,
         thumbprint=pki.thumbprint(certificate),
         enabled=_mapping(found.get("attributes")).get("enabled") is True,
         tags={str(key): str(value) for key, value in _mapping(found.get("tags")).items()},
         policy=_mapping(found.get("policy")),
     )
+
+
+def unfinished(body: bytes) -> bool:
+    """Whether a name has no certificate yet, because its first one is still being made.
+
+    Key Vault answers 200 then, with a version that is disabled and has neither key nor
+    certificate. An import under the name is refused while that creation is pending.
+    """
+    found = _json(body)
+    disabled = _mapping(found.get("attributes")).get("enabled") is False
+    return disabled and "id" in found and "kid" not in found and "cer" not in found
 
 
 def secret(body: bytes) -> Secret:

@@ -5,7 +5,7 @@ Key Vault cannot restore a version: a rollback imports the previous one again, a
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -18,7 +18,13 @@ from app.connectors.azure_key_vault import previous, tags
 from app.connectors.azure_key_vault.answers import PFX, Version
 from app.connectors.azure_key_vault.client import Vault
 from app.connectors.azure_key_vault.config import AzureKeyVaultTarget, AzureOptions
-from app.connectors.azure_key_vault.current import Whose, settle
+from app.connectors.azure_key_vault.current import (
+    Whose,
+    as_before,
+    in_form_as_before,
+    landed,
+    settle,
+)
 from app.connectors.azure_key_vault.looking import Looking
 from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.result import result
@@ -33,11 +39,12 @@ _PFX_LIMIT: Final = 25 * 1024  # characters of base64: the secret of a certifica
 _PFX_NEAR: Final = 15 * 1024  # bytes of DER below which no PFX comes near that
 _LONGEST_TAG: Final = 256
 _FRESH_S: Final = 1.0  # a look this young needs no other before the import
+_ASKED_S: Final = 0.002  # by then both questions of a look are on their way
 _OURS: Final = frozenset({Whose.OURS})
 _RESTORED: Final = frozenset({Whose.RESTORED})
 _ACTED: Final = frozenset(Whose) - {Whose.BEFORE, Whose.GONE}
 
-_Seen = TypeVar("_Seen")
+_Found = TypeVar("_Found")
 
 
 class AzureKeyVault:
@@ -87,15 +94,20 @@ class AzureKeyVault:
     async def snapshot(self, deployment: Deployment, held: Held) -> Standing:
         """Look at the vault, and keep what a rollback needs."""
         config = _config(deployment.target)
-        found = await self._looking.take(self._vaults.of(config), config, deployment, held)
-        held.looked = asyncio.get_running_loop().time()
+        asked = asyncio.get_running_loop().time()  # what is read is as old as its question
+        packing = asyncio.create_task(_pack(held), name="pack")
+        try:
+            found = await self._looking.take(self._vaults.of(config), config, deployment, held)
+        finally:
+            await packing
+        held.looked = asked
         return found
 
     async def import_certificate(self, deployment: Deployment, held: Held) -> str:
         """Import once, and say under which version."""
         vault, name = self._reach(deployment)
-        landed = partial(_landed, vault, name, deployment, _OURS)
-        version = await self._look_first(held, landed)
+        there = partial(landed, vault, name, deployment, _OURS)
+        version = await self._look_first(held, there)
         if version is not None:
             return version
         if held.bundle is None:
@@ -103,7 +115,7 @@ class AzureKeyVault:
         value = base64.b64encode(held.bundle.pfx()).decode()
         wanted = tags.for_import(deployment)
         body = previous.request(value, PFX, held.bundle.leaf, wanted, enabled=True)
-        return await send(vault, name, body, landed, self._patience)
+        return await send(vault, name, body, there, self._patience)
 
     async def verify(self, deployment: Deployment) -> Proof:
         """Read back: one version-less read that shows our version proves it and its currency."""
@@ -111,7 +123,7 @@ class AzureKeyVault:
         if found is Whose.STRANGERS:
             raise errors.Superseded
         if found is Whose.GONE:
-            raise errors.VerificationFailed("The certificate was deleted from the vault meanwhile.")
+            raise errors.VerificationFailed(_DELETED)
         if found is not Whose.OURS or latest is None:
             text = "The vault took the import but keeps serving what was there before."
             raise errors.VerificationFailed(text)
@@ -124,25 +136,25 @@ class AzureKeyVault:
 
     async def roll_back(self, deployment: Deployment, held: Held) -> str | None:
         """Put the snapshot back as a new version, and read it back."""
-        vault, name = self._reach(deployment)
-        waits = self._patience.stale if deployment.version_id else self._patience.late
-        found, latest = await settle(vault, name, deployment, until=_ACTED, waits=waits)
+        found, latest = await self._look_back(deployment, held)
         snapshot, rollback = deployment.snapshot, deployment.rollback
         if found is Whose.STRANGERS:
             raise errors.Superseded
         never_landed = found is Whose.BEFORE and deployment.version_id is None
         if snapshot is None or rollback is None or never_landed:
             return None
+        if found is Whose.GONE:  # somebody wanted it gone, and a new version would undo that
+            raise await self.conflict(deployment.target) or errors.VerificationFailed(_DELETED)
         if found is Whose.RESTORED and latest is not None:
             return await self._restored(deployment, snapshot, latest.id)
+        if found is Whose.OURS and latest is not None and in_form_as_before(latest, snapshot):
+            return latest.id  # the very same certificate, imported once more: it is served
         failed = deployment.version_id or (latest.id if latest else "")
         await self._read_again(deployment, snapshot, rollback, held)
         again = tags.for_rollback(deployment, snapshot.tags, failed)
         body = previous.body(snapshot, rollback, held, again)
-        seen = replace(deployment, version_id=failed)  # which the version put back will name
-        landed = partial(_landed, vault, name, seen, _RESTORED)
-        made = await send(vault, name, body, landed, self._patience)
-        return await self._restored(seen, snapshot, made)
+        # the version put back names the failed one, and is known by that
+        return await self._put_back(replace(deployment, version_id=failed), snapshot, held, body)
 
     async def conflict(self, target: Target) -> DeployError | None:
         """A soft-deleted certificate that holds the name."""
@@ -168,34 +180,34 @@ class AzureKeyVault:
         """Close the clients and what they share."""
         await self._vaults.aclose()
 
-    async def _look_first(self, held: Held, landed: Look) -> str | None:
+    async def _look_first(self, held: Held, look: Look) -> str | None:
         """Under which version it landed already; not looked for where we looked just now."""
         looked, held.looked = held.looked, None
-        if looked is None:  # a crash came in between
-            return await self._looked_for(landed)
+        if looked is None:
+            return await self._look_after_a_crash(look)
         just_now = asyncio.get_running_loop().time() - looked < _FRESH_S
-        return None if just_now else await landed(())
+        return None if just_now else await look(())
 
-    async def _looked_for(self, landed: Look) -> str | None:
-        """Under which version the import landed that a crash cut off, and that may be on its way.
+    async def _look_after_a_crash(self, look: Look) -> str | None:
+        """As `_look_first`; what the crash cut off may have been sent, and be on its way still.
 
         A vault that cannot be read does not say that nothing landed.
         """
         try:
-            return await self._patiently(lambda: landed(self._patience.late))
+            return await self._patiently(partial(look, self._patience.late))
         except errors.TargetError as blind:
             raise errors.ImportOutcomeUnknown(answer=blind.answer) from blind
 
     async def _read_back(self, deployment: Deployment) -> tuple[Whose, Version | None]:
-        """What is current; a vault that cannot be read for a while is no reason to undo."""
+        """What is current after an import."""
         vault, name = self._reach(deployment)
-        waits = self._patience.stale
+        stale = self._patience.stale
         return await self._patiently(
-            lambda: settle(vault, name, deployment, until=_OURS, waits=waits)
+            partial(settle, vault, name, deployment, until=_OURS, waits=stale)
         )
 
-    async def _patiently(self, look: Callable[[], Awaitable[_Seen]]) -> _Seen:
-        """Look, and again while the vault cannot be read."""
+    async def _patiently(self, look: Callable[[], Awaitable[_Found]]) -> _Found:
+        """Look; a vault that cannot be read for a while is no reason to undo."""
         for wait in (*self._patience.down, None):
             try:
                 return await look()
@@ -205,20 +217,46 @@ class AzureKeyVault:
             await asyncio.sleep(wait)
         raise AssertionError
 
+    async def _look_back(self, deployment: Deployment, held: Held) -> tuple[Whose, Version | None]:
+        """What is current before a rollback.
+
+        After a crash it may be done already, and a stale look would not show that.
+        """
+        vault, name = self._reach(deployment)
+        crashed = held.bundle is None
+        silent = crashed or deployment.version_id is None  # something may be on its way still
+        waits = self._patience.late if silent else self._patience.stale
+        until = _ACTED - _OURS if crashed else _ACTED
+        found = await self._patiently(
+            partial(settle, vault, name, deployment, until=until, waits=waits)
+        )
+        held.looked = asyncio.get_running_loop().time()
+        return found
+
+    async def _put_back(
+        self, deployment: Deployment, snapshot: Snapshot, held: Held, body: Mapping[str, object]
+    ) -> str:
+        """Import *body*, unless it is there already or another writer came."""
+        vault, name = self._reach(deployment)
+        there = partial(landed, vault, name, deployment, _RESTORED)
+        made = await self._look_first(held, there)
+        made = made or await send(vault, name, body, there, self._patience)
+        return await self._restored(deployment, snapshot, made)
+
     async def _restored(self, deployment: Deployment, snapshot: Snapshot, made: str) -> str:
         """Read back that version *made* is current and is the previous certificate again."""
         vault, name = self._reach(deployment)
-        found, latest = await settle(
-            vault, name, deployment, until=_RESTORED, waits=self._patience.stale
+        stale = self._patience.stale
+        found, latest = await self._patiently(
+            partial(settle, vault, name, deployment, until=_RESTORED, waits=stale)
         )
         if found is Whose.STRANGERS and latest is not None and latest.id != made:
             raise errors.Superseded
         if latest is None:
-            raise errors.VerificationFailed("The certificate was deleted from the vault meanwhile.")
-        same = snapshot.thumbprint == deployment.certificate.thumbprint  # then any will do
-        if found is not Whose.RESTORED and latest.id != made and not same:
+            raise errors.VerificationFailed(_DELETED)
+        if found is not Whose.RESTORED and latest.id != made:
             raise errors.VerificationFailed("The vault keeps serving what the rollback undoes.")
-        if (latest.thumbprint, latest.enabled) != (snapshot.thumbprint, snapshot.enabled):
+        if not as_before(latest, snapshot):
             raise errors.VerificationFailed("What is served after the rollback is something else.")
         return latest.id
 
@@ -232,7 +270,7 @@ class AzureKeyVault:
         version = await vault.version(name, snapshot.version_id)
         secret = await vault.secret(name, snapshot.version_id)
         if version is None or secret is None or not secret.holds_key:
-            raise errors.RollbackImpossible
+            raise errors.RollbackImpossible(_NO_LONGER_THERE)
         held.previous = previous.Previous(version.certificate, secret, None)
 
     def _reach(self, deployment: Deployment) -> tuple[Vault, str]:
@@ -240,6 +278,8 @@ class AzureKeyVault:
         return self._vaults.of(config), config.certificate_name
 
 
+_DELETED: Final = "The certificate was deleted from the vault meanwhile."
+_NO_LONGER_THERE: Final = "The previous version's secret is no longer there with its key."
 _NOT_ALLOWED: Final = Fault(
     field="target_config.vault_url",
     code="vault-not-allowed",
@@ -257,18 +297,11 @@ _ID_TOO_LONG: Final = Fault(
 )
 
 
-async def _landed(
-    vault: Vault,
-    name: str,
-    deployment: Deployment,
-    until: frozenset[Whose],
-    waits: Sequence[float],
-) -> str | None:
-    """Which version is current, if it is one of *until*; a stranger's is left alone."""
-    found, latest = await settle(vault, name, deployment, until=until, waits=waits)
-    if found is Whose.STRANGERS:
-        raise errors.Superseded
-    return latest.id if found in until and latest is not None else None
+async def _pack(held: Held) -> None:
+    """Build the PFX while the vault is asked: the import that follows needs it at once."""
+    await asyncio.sleep(_ASKED_S)
+    if held.bundle is not None:
+        held.bundle.pack()
 
 
 def _config(target: Target) -> AzureKeyVaultTarget:

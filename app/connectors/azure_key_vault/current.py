@@ -11,7 +11,9 @@ from enum import StrEnum
 from app.connectors.azure_key_vault import tags
 from app.connectors.azure_key_vault.answers import Version
 from app.connectors.azure_key_vault.client import Vault
-from app.deployment.model import Deployment, State
+from app.connectors.azure_key_vault.previous import CONTENT_TYPE, EXPORTABLE
+from app.deployment.model import Deployment, Snapshot, State
+from app.errors import Superseded, VersionConflict
 
 
 class Whose(StrEnum):
@@ -56,6 +58,39 @@ async def settle(
     raise AssertionError
 
 
+async def landed(
+    vault: Vault,
+    name: str,
+    deployment: Deployment,
+    until: frozenset[Whose],
+    waits: Sequence[float],
+) -> str | None:
+    """Which version is current, if it is one of *until*.
+
+    Raises:
+        Superseded: a stranger's, which is left alone.
+        VersionConflict: there is none any more; a new one would undo what somebody wanted.
+    """
+    found, latest = await settle(vault, name, deployment, until=until, waits=waits)
+    if found is Whose.STRANGERS:
+        raise Superseded
+    if found is Whose.GONE:
+        raise VersionConflict("The certificate was deleted meanwhile; it is not made anew.")
+    return latest.id if found in until and latest is not None else None
+
+
+def as_before(latest: Version, snapshot: Snapshot) -> bool:
+    """Whether *latest* serves what the snapshot did, under whichever version."""
+    return (latest.thumbprint, latest.enabled) == (snapshot.thumbprint, snapshot.enabled)
+
+
+def in_form_as_before(latest: Version, snapshot: Snapshot) -> bool:
+    """Likewise, and in the form that its readers know."""
+    form = {CONTENT_TYPE: latest.content_type, EXPORTABLE: latest.exportable}
+    kept = {key: snapshot.attributes.get(key, fact) for key, fact in form.items()} == form
+    return as_before(latest, snapshot) and kept
+
+
 def _restores(latest: Version, deployment: Deployment) -> bool:
     of = latest.tags.get(tags.ROLLBACK_OF)
     ours = latest.tags.get(tags.DEPLOYMENT_ID) == deployment.id
@@ -91,5 +126,4 @@ def _again(latest: Version, deployment: Deployment) -> bool:
     if snapshot is None or deployment.state is not State.ROLLING_BACK or not unknown:
         return False
     new = latest.id not in {snapshot.version_id, deployment.version_id}
-    same = (latest.thumbprint, latest.enabled) == (snapshot.thumbprint, snapshot.enabled)
-    return new and same
+    return new and as_before(latest, snapshot)

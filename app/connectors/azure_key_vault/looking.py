@@ -13,17 +13,23 @@ from typing import Final
 
 from app import pki
 from app.connectors.azure_key_vault import previous, tags
-from app.connectors.azure_key_vault.answers import PEM, PFX, Secret, Version
+from app.connectors.azure_key_vault.answers import PEM, Secret, Version
 from app.connectors.azure_key_vault.client import Vault
 from app.connectors.azure_key_vault.config import AzureKeyVaultTarget
 from app.connectors.azure_key_vault.previous import Previous
 from app.connectors.azure_key_vault.result import result
 from app.deployment.connector import Held, Standing
 from app.deployment.model import Deployment, Plan, Rollback, Snapshot
-from app.errors import TargetForbidden, TargetForbiddenConnection, TargetForbiddenFirewall
+from app.errors import (
+    TargetForbidden,
+    TargetForbiddenConnection,
+    TargetForbiddenFirewall,
+    TargetUnavailable,
+)
 from app.pki import Notice
 
 _REMEMBERED: Final = timedelta(minutes=10)
+_LOOKS: Final = 3  # at the certificate and its secret, while others write between the two
 _READ, _IMPORT = "certificates/read", "certificates/import/action"
 _SECRET: Final = "secrets/getSecret/action"  # noqa: S105 - the name of an action
 
@@ -83,17 +89,30 @@ class Looking:
         silent = self._why_not_ask(config)
         if silent is not None:
             return await vault.latest(name), None, silent
+        for _ in range(_LOOKS):
+            latest, found = await self._both(vault, config)
+            if latest is None or not found.of_another(latest):
+                return latest, found.secret, found.why
+            again = await vault.latest(name)
+            if again is not None and again.id == latest.id:  # it is the secret that is behind
+                found = await self._secret(vault, config, latest.id)
+                return again, found.secret, found.why
+        raise TargetUnavailable("Others keep writing under this name; nothing changed. Try later.")
+
+    async def _both(
+        self, vault: Vault, config: AzureKeyVaultTarget
+    ) -> tuple[Version | None, "_Found"]:
         # both run to their end: a read cancelled in the middle of its handshake leaks its socket
         latest, found = await asyncio.gather(
-            vault.latest(name), self._secret(vault, config), return_exceptions=True
+            vault.latest(config.certificate_name),
+            self._secret(vault, config),
+            return_exceptions=True,
         )
         if isinstance(latest, BaseException):
             raise latest
         if isinstance(found, BaseException):
             raise found
-        if latest is not None and found.of_another(latest):
-            found = await self._secret(vault, config, latest.id)
-        return latest, found.secret, found.why
+        return latest, found
 
     async def _secret(
         self, vault: Vault, config: AzureKeyVaultTarget, version: str = ""
@@ -154,8 +173,8 @@ def _snapshot(latest: Version) -> Snapshot:
         managed_by_us=latest.tags.get(tags.MANAGED_BY) == tags.US,
         tags=latest.tags,
         attributes={
-            previous.CONTENT_TYPE: _secret_props(latest).get("contentType", PFX),
-            previous.EXPORTABLE: _exportable(latest),
+            previous.CONTENT_TYPE: latest.content_type,
+            previous.EXPORTABLE: latest.exportable,
         },
     )
 
@@ -167,10 +186,10 @@ def _warnings(latest: Version) -> Iterator[Notice]:
             "80 % of its life. Only an import by us ends that (`force` makes one)."
         )
         yield Notice(code="policy-renews-itself", message=text)
-    if _secret_props(latest).get("contentType") == PEM:
+    if latest.content_type == PEM:
         text = "The secret is PEM now; an import by us makes it PFX. Check who reads it."
         yield Notice(code="content-type-changes", message=text)
-    if not _exportable(latest):
+    if not latest.exportable:
         text = "The key is not exportable now; an import by us makes the new one exportable."
         yield Notice(code="exportable-changes", message=text)
 
@@ -193,11 +212,3 @@ def _renews_itself(latest: Version) -> bool:
     kinds = [(one.get("action") or {}).get("action_type") for one in actions]
     issuer = (latest.policy.get("issuer") or {}).get("name")
     return "AutoRenew" in kinds and issuer != "Unknown"
-
-
-def _secret_props(latest: Version) -> dict[str, str]:
-    return latest.policy.get("secret_props") or {}
-
-
-def _exportable(latest: Version) -> bool:
-    return (latest.policy.get("key_props") or {}).get("exportable") is not False

@@ -26,6 +26,10 @@ DISABLED: Final = "version-disabled"
 EXPIRED: Final = "certificate-expired"
 CHAIN_UNKNOWN: Final = "chain-unknown"
 
+# said after an import, when the sentence of the error ("nothing changed") is no longer true
+_NO_WAY: Final = "The previous certificate cannot be put back; `rollback.reason` says why."
+_KEY_GONE: Final = "The process died, and the key that the rollback needs went with it."
+
 # what a snapshot keeps besides, so that the secret is what its readers know
 CONTENT_TYPE: Final = "content_type"
 EXPORTABLE: Final = "exportable"
@@ -99,6 +103,8 @@ def body(snapshot: Snapshot, rollback: Rollback, held: Held, tags: dict[str, str
     Raises:
         RollbackImpossible: there is no plan, or the key it needs is gone.
     """
+    if rollback.plan is Plan.IMPOSSIBLE:
+        raise RollbackImpossible(_NO_WAY)
     previous = held.previous
     if rollback.plan is Plan.SECRET and isinstance(previous, Previous) and previous.secret:
         value, kind = previous.secret.value, previous.secret.content_type
@@ -115,7 +121,7 @@ def _material(plan: Plan, held: Held) -> tuple[x509.Certificate, pki.Chain, Priv
     if plan is Plan.NOT_NEEDED and held.bundle is not None:
         return held.bundle.leaf, held.bundle.chain, held.bundle.key
     if not isinstance(held.previous, Previous):
-        raise RollbackImpossible
+        raise RollbackImpossible(_KEY_GONE)
     return held.previous.certificate, held.previous.chain or (), _key(plan, held)
 
 
@@ -134,7 +140,7 @@ def _key(plan: Plan, held: Held) -> PrivateKey:
         return held.previous_key
     if plan is Plan.SAME_KEY and held.bundle is not None:
         return held.bundle.key
-    raise RollbackImpossible
+    raise RollbackImpossible(_KEY_GONE)
 
 
 def request(

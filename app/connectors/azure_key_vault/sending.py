@@ -10,7 +10,7 @@ from typing import Any
 
 from app.connectors.azure_key_vault.client import Unclear, Vault
 from app.connectors.azure_key_vault.patience import Patience
-from app.errors import ImportOutcomeUnknown, TargetError, TargetThrottled
+from app.errors import ImportOutcomeUnknown, TargetError, TargetThrottled, VersionConflict
 
 Look = Callable[[Sequence[float]], Awaitable[str | None]]
 
@@ -80,7 +80,7 @@ async def _send(
 async def _looked(look: Look, patience: Patience, trouble: TargetError) -> str | None:
     try:
         return await look(patience.stale)
-    except TargetError as blind:
+    except (TargetError, VersionConflict) as blind:  # not to be seen, or no longer there to be seen
         raise ImportOutcomeUnknown(answer=trouble.answer) from blind
 
 

@@ -24,6 +24,7 @@ from app.connectors.azure_key_vault.config import (
 )
 from app.connectors.azure_key_vault.credentials import Credentials
 from app.connectors.azure_key_vault.patience import Patience
+from app.connectors.azure_key_vault.pipeline import policies
 
 
 class Vaults:
@@ -77,7 +78,7 @@ class Vaults:
             self._open = _Open(self._options, self._trust, self._environment, self._patience)
         credential = self._open.credentials.get(target.credential_mode, target.authority)
         client = CertificateClient(
-            target.vault_url, credential, transport=self._open.transport(), logging_enable=False
+            target.vault_url, credential, transport=self._open.transport(), **policies()
         )
         return Vault(client, self._counted, self._patience.read)
 

@@ -10,6 +10,7 @@ from tests.certificates import Authority, Issued
 from tests.conftest import Clock
 from tests.connectors.azure_key_vault.middlebox import Middlebox, between
 from tests.connectors.azure_key_vault.playground import Playground, opened
+from tests.connectors.azure_key_vault.rollback.plans import Issuance, issuance
 
 Open = Callable[..., AbstractAsyncContextManager[Playground]]
 
@@ -33,6 +34,11 @@ def _old(ca: Authority) -> Issued:
 @pytest.fixture(name="new")
 def _new(ca: Authority) -> Issued:
     return ca.issue()
+
+
+@pytest.fixture(scope="module", name="issued")
+def _issued(ca: Authority) -> Issuance:
+    return issuance(ca)
 
 
 @pytest.fixture(name="box")

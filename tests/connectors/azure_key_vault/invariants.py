@@ -17,12 +17,12 @@ from app.connectors.azure_key_vault.previous import EXPIRED
 from app.deployment import trail
 from app.deployment.model import EXITS, NEXT, SUCCESS, Deployment, Outcome, Plan, State
 from app.emulator import StoredVersion
-from app.emulator.vaults import Entry
+from app.emulator.stored import Entry
 from app.store import records
 from tests.certificates import Issued
 from tests.connectors.azure_key_vault.auditor import Auditor
 from tests.connectors.azure_key_vault.playground import holds
-from tests.connectors.azure_key_vault.test_key_hygiene import written
+from tests.connectors.azure_key_vault.secrecy import written
 from tests.connectors.azure_key_vault.witness import OTHERS, Moment, Seen
 
 MOST_CALLS = 60  # in one life
@@ -90,7 +90,10 @@ def _imports_where_it_may(seen: Seen) -> None:
     for moment in seen.moments:
         if moment.what == "import":
             assert look is not None, "an import without a look before it"
-            assert look.shown is None or look.shown.version in _replaceable(seen, moment)
+            if look.shown is None:
+                assert seen.final.snapshot is None, "what somebody deleted is made anew"
+            else:
+                assert look.shown.version in _replaceable(seen, moment)
             look = None
         elif moment.looked:
             look = moment
@@ -218,9 +221,10 @@ def _before(seen: Seen) -> StoredVersion:
 
 
 def _snapshot_entry(seen: Seen) -> Entry:
-    """What the look showed that the snapshot was taken from."""
+    """What the look showed that the snapshot was taken from, the last one."""
     assert seen.final.snapshot is not None
-    shown = [one.shown_entry for one in seen.moments if one.looked]
+    looks = [one for one in seen.moments if one.looked and one.state is State.SNAPSHOTTING]
+    shown = [one.shown_entry for one in reversed(looks)]
     return next(
         one for one in shown if one and one.latest.version == seen.final.snapshot.version_id
     )
@@ -260,7 +264,8 @@ def _rollback_failed(seen: Seen) -> None:
     assert final.rollback.reason
     assert not final.error.retryable
     while_rolling_back = [one for one in seen.moments if one.state is State.ROLLING_BACK]
-    hindered = seen.crashed or any(map(_disturbs, while_rolling_back))
+    gone = any(one.looked and one.shown is None for one in while_rolling_back)
+    hindered = seen.crashed or gone or any(map(_disturbs, while_rolling_back))
     assert hindered or final.rollback.plan is Plan.IMPOSSIBLE
     if final.rollback.plan is Plan.IMPOSSIBLE:
         assert "import" not in [one.what for one in while_rolling_back]

@@ -14,6 +14,8 @@ from azure.keyvault.certificates._shared import http_challenge_cache
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from app import pki
 from app.connectors import REGISTRY
@@ -25,7 +27,7 @@ from app.deployment.model import Deployment, State, Target
 from app.emulator import Emulator, Fault, StoredVersion, Vault
 from app.emulator.material import PEM, PFX, Material
 from app.emulator.policies import policy_for
-from app.emulator.vaults import Submission
+from app.emulator.stored import Submission
 from tests.certificates import NOW, Issued
 from tests.conftest import Clock
 
@@ -35,6 +37,7 @@ CALLS_OF_LOGIN: Final = ("challenge", "token", "identity_token")
 AT_ONCE: Final = Patience(
     read=(0,), stale=(0, 0), late=(0, 0), down=(), unclear=(0, 0), throttled=(0, 0), login=0
 )
+LIMITS: Final = saga.Limits(deadline_s=20, rollback_s=20)
 
 Happening = Fault | Callable[[], object]
 Happenings = Mapping[State, Sequence[Happening]]
@@ -151,10 +154,9 @@ class Playground:
             await self.happen((at or {}).get(reached.state, ()))
 
         held = held or Held()
-        limits = saga.Limits(deadline_s=20, rollback_s=20)
         try:
             final = await saga.run(
-                deployment, self.connector, held, save, limits=limits, now=self.now
+                deployment, self.connector, held, save, limits=LIMITS, now=self.now
             )
         except Crashed:
             final = saved[-1] if saved else deployment
@@ -215,8 +217,20 @@ def serves(vault: Vault, issued: Issued, name: str = NAME) -> bool:
 
 
 def holds(version: StoredVersion, issued: Issued) -> bool:
-    """Whether *version* is *issued*, with a key that signs for it."""
-    return version.certificate == issued.leaf and _signs(version.private_key, issued.leaf)
+    """Whether *version* is *issued*, and its secret brings a key that signs for it."""
+    if version.certificate != issued.leaf:
+        return False
+    leaf, key = _exported(version)
+    return leaf == issued.leaf and _signs(key, issued.leaf)
+
+
+def _exported(version: StoredVersion) -> tuple[x509.Certificate | None, object]:
+    """The leaf and its key as a consumer reads them, out of the secret."""
+    if version.content_type == PEM:
+        pem = version.value.encode()
+        return x509.load_pem_x509_certificate(pem), load_pem_private_key(pem, None)
+    key, leaf, _ = load_key_and_certificates(base64.b64decode(version.value), None)
+    return leaf, key
 
 
 def _signs(key: object, leaf: x509.Certificate) -> bool:

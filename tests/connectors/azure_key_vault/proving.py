@@ -14,7 +14,7 @@ from tests.connectors.azure_key_vault.auditor import Auditor, auditing
 from tests.connectors.azure_key_vault.doings import Stage
 from tests.connectors.azure_key_vault.overheard import overhearing
 from tests.connectors.azure_key_vault.playground import Happening, Playground
-from tests.connectors.azure_key_vault.test_key_hygiene import needles
+from tests.connectors.azure_key_vault.secrecy import needles
 from tests.connectors.azure_key_vault.troubles import Trouble, crashes, schedule
 from tests.connectors.azure_key_vault.witness import Seen, Witness, witnessing
 

@@ -11,6 +11,7 @@ from app.connectors.azure_key_vault import answers
 from app.deployment.model import State
 from app.emulator import Budgets
 from tests.certificates import Issued
+from tests.conftest import shown
 from tests.connectors.azure_key_vault.playground import NAME, Playground
 
 PFX_UNREADABLE = "The specified PKCS#12 X.509 certificate content can not be read."
@@ -220,7 +221,7 @@ def test_an_error_of_azure_has_a_word_of_ours(
         b'{"error": {"innererror": []}}',
         b"\xff",
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_a_body_that_is_not_azures_leaves_the_status_alone(body: bytes) -> None:
     refused = answers.refusal(403, body, None)
@@ -232,7 +233,7 @@ def test_a_body_that_is_not_azures_leaves_the_status_alone(body: bytes) -> None:
 @pytest.mark.parametrize(
     "code",
     ["", "a b", "x" * 65, "<script>", "user@example.com", 5, None, ["Forbidden"], "a\nb"],
-    ids=repr,
+    ids=shown,
 )
 def test_a_code_that_does_not_look_like_one_is_not_shown(code: object) -> None:
     body = orjson.dumps({"error": {"code": code, "innererror": {"code": code}}})

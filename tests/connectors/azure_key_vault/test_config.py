@@ -12,6 +12,7 @@ from app.connectors import REGISTRY
 from app.connectors.azure_key_vault import AzureKeyVaultTarget, AzureOptions
 from app.connectors.azure_key_vault.connector import AzureKeyVault
 from tests.certificates import NOW, Authority
+from tests.conftest import shown
 from tests.connectors.azure_key_vault.playground import VAULT, Playground
 
 GOOD_URLS = {
@@ -100,7 +101,7 @@ def codes(**config: Any) -> dict[str, str]:  # noqa: ANN401 - as callers write i
     return {str(one["loc"][0]): one["type"] for one in refused.value.errors()}
 
 
-@pytest.mark.parametrize(("url", "normal"), GOOD_URLS.items(), ids=repr)
+@pytest.mark.parametrize(("url", "normal"), GOOD_URLS.items(), ids=shown)
 def test_a_vault_url_is_taken_and_normalised(url: str, normal: str) -> None:
     assert check(vault_url=url).vault_url == normal
 
@@ -160,7 +161,7 @@ def test_a_word_that_is_a_path_of_key_vault_is_refused(name: str) -> None:
         (["k"], "dict_type"),
         (None, "dict_type"),
     ],
-    ids=lambda value: value if isinstance(value, str) else ascii(value)[:24],
+    ids=lambda value: shown(value)[:24],
 )
 def test_tags_beyond_the_limits_are_refused(tags: object, code: str) -> None:
     assert codes(tags=tags) == {"tags": code}
@@ -296,7 +297,9 @@ def test_a_pfx_that_key_vault_could_not_keep_is_refused(
 
 
 @pytest.mark.parametrize(
-    "address", ["localhost", "localhost:", ":443", "a b:1", "[::1]:443", "h:x"]
+    "address",
+    ["localhost", "localhost:", ":443", "a b:1", "[::1]:443", "h:x"],
+    ids=shown,
 )
 def test_an_address_to_connect_to_is_a_host_and_a_port(address: str) -> None:
     with pytest.raises(ValidationError):

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.deployment.model import State
-from app.emulator import Answer, Emulator, Fault
+from app.emulator import Emulator
 from tests.certificates import Issued
+from tests.conftest import shown
 from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.middlebox import Middlebox
 from tests.connectors.azure_key_vault.playground import Playground, Run, environment
+from tests.faults import Happens
 
 OTHER = "44444444-4444-4444-4444-444444444444"
 
@@ -219,17 +222,72 @@ async def test_a_managed_identity_never_falls_through_to_a_client_secret(
     assert logins(play) == {"identity_token"}
 
 
+def federated(emulator: Emulator, file: Path, token: str) -> dict[str, str]:
+    """The environment of a workload, without a secret, and its projected token."""
+    file.write_text(token)
+    variables = {**environment(emulator), "AZURE_FEDERATED_TOKEN_FILE": str(file)}
+    del variables["AZURE_CLIENT_SECRET"]
+    return variables
+
+
 async def test_a_workload_identity_logs_in_with_its_token_file(
     open_playground: Open, emulator: Emulator, new: Issued, tmp_path: Path
 ) -> None:
-    file = tmp_path / "token"
-    file.write_text("a projected token")
-    variables = environment(emulator)
-    del variables["AZURE_CLIENT_SECRET"]
-    async with open_playground(
-        variables={**variables, "AZURE_FEDERATED_TOKEN_FILE": str(file)}
-    ) as play:
+    variables = federated(emulator, tmp_path / "token", emulator.federated_token())
+    async with open_playground(variables=variables) as play:
         run = await deployed(play, new, "workload_identity")
+
+        assert run.final.state is State.SUCCEEDED
+        assert logins(play) == {"token"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"audience": "https://kubernetes.default.svc"},
+        {"subject": "system:serviceaccount:default:another"},
+        {"seconds": -1},
+    ],
+    ids=["audience", "subject", "expired"],
+)
+async def test_a_token_that_was_not_projected_for_us_is_unauthenticated(
+    open_playground: Open,
+    emulator: Emulator,
+    new: Issued,
+    tmp_path: Path,
+    wrong: dict[str, Any],
+) -> None:
+    token = emulator.federated_token(**wrong)
+    async with open_playground(variables=federated(emulator, tmp_path / "token", token)) as play:
+        run = await deployed(play, new, "workload_identity")
+
+        assert run.states == [State.FAILED]
+        assert run.code == "target-unauthenticated"
+        assert token not in repr(run.saved)
+        assert "AADSTS" not in repr(run.saved)
+        assert play.calls == []
+
+
+async def test_a_file_that_holds_no_token_is_unauthenticated(
+    open_playground: Open, emulator: Emulator, new: Issued, tmp_path: Path
+) -> None:
+    variables = federated(emulator, tmp_path / "token", "a projected token")
+    async with open_playground(variables=variables) as play:
+        assert (await deployed(play, new, "workload_identity")).code == "target-unauthenticated"
+
+
+async def test_the_default_finds_a_workload_identity(
+    open_playground: Open,
+    emulator: Emulator,
+    new: Issued,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    variables = federated(emulator, tmp_path / "token", emulator.federated_token())
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    async with open_playground(variables=variables) as play:
+        run = await deployed(play, new, "default")
 
         assert run.final.state is State.SUCCEEDED
         assert logins(play) == {"token"}
@@ -295,9 +353,9 @@ async def test_one_credential_logs_in_once_for_many_vaults(play: Playground, new
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_login_service_that_fails_may_work_later(
-    play: Playground, new: Issued, status: int
+    play: Playground, new: Issued, answered: Happens, status: int
 ) -> None:
-    play.emulator.faults.add(Fault(operation="token", effect=Answer(status=status), count=None))
+    answered("token", status, count=None)
 
     run = await deployed(play, new, "client_secret")
 
@@ -307,7 +365,7 @@ async def test_a_login_service_that_fails_may_work_later(
     assert run.final.error.retryable
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Sign in</html>", b"[]", b"{}"], ids=repr)
+@pytest.mark.parametrize("body", [b"", b"<html>Sign in</html>", b"[]", b"{}"], ids=shown)
 async def test_a_login_service_that_answers_nonsense_is_no_success(
     behind: Playground, box: Middlebox, new: Issued, body: bytes
 ) -> None:

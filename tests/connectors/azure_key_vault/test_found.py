@@ -95,12 +95,12 @@ async def test_an_import_on_its_way_when_the_process_died_is_waited_for(
             snapshot=standing.snapshot,
             rollback=standing.rollback,
         )
-        play.emulator.faults.add(Fault(operation="import", effect=Delay(seconds=0.5)))
+        late = Fault(operation="import", effect=Delay(seconds=0.5))
+        play.emulator.faults.add(late)
         held = Held(new.bundle())
         held.looked = asyncio.get_running_loop().time()
         dying = asyncio.create_task(play.run(sending, held))
-        while not play.emulator.faults.seen("import"):  # noqa: ASYNC110 - its thread has no event
-            await asyncio.sleep(0)
+        await asyncio.to_thread(play.emulator.faults.wait_until_met, late)
         dying.cancel()
         await asyncio.gather(dying, return_exceptions=True)
 

@@ -15,7 +15,7 @@ from tests.connectors.azure_key_vault.doings import Stage
 from tests.connectors.azure_key_vault.overheard import overhearing
 from tests.connectors.azure_key_vault.playground import Playground
 from tests.connectors.azure_key_vault.proving import Proving, proving
-from tests.connectors.azure_key_vault.test_key_hygiene import needles
+from tests.connectors.azure_key_vault.secrecy import needles
 from tests.connectors.azure_key_vault.troubles import Trouble
 from tests.connectors.azure_key_vault.witness import Seen
 

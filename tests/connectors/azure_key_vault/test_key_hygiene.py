@@ -4,25 +4,20 @@ import base64
 import copy
 import logging
 import pickle
-from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
-import orjson
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from app.connectors.azure_key_vault.answers import PFX, Secret
 from app.connectors.azure_key_vault.previous import Previous
-from app.deployment import trail
 from app.deployment.connector import Held
-from app.deployment.model import Deployment, State
+from app.deployment.model import State
 from app.emulator import Answer, Drop, Fault, StoreAnother
 from app.emulator.material import PEM
 from tests import certificates
 from tests.certificates import Authority, Issued
 from tests.connectors.azure_key_vault.playground import Happenings, Playground
+from tests.connectors.azure_key_vault.secrecy import needles, written
 
 WRONG = Fault(operation="import", effect=StoreAnother())
 LOST = Fault(operation="import", effect=Answer(status=503, applied=True))
@@ -39,46 +34,6 @@ SCENES: dict[str, Happenings] = {
         State.ROLLING_BACK: [Fault(operation="import", effect=Answer(status=403), count=None)],
     },
 }
-
-
-def numbers(key: certificates.Key) -> Iterator[int]:
-    if isinstance(key, rsa.RSAPrivateKey):
-        private = key.private_numbers()
-        yield from (private.d, private.p, private.q, private.dmp1, private.dmq1, private.iqmp)
-    else:
-        assert isinstance(key, ec.EllipticCurvePrivateKey)
-        yield key.private_numbers().private_value
-
-
-def needles(key: certificates.Key) -> Iterator[str]:
-    """Every way a part of *key* could be written: hex, decimal, base64 at any alignment, PEM."""
-    for number in numbers(key):
-        raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
-        yield from (f"{number:x}", f"{number:X}", str(number), raw.hex(":"))
-        yield repr(raw)[2:-1][:40]
-        for shift in range(3):
-            encoded = base64.b64encode(bytes(shift) + raw + bytes(2)).decode()
-            yield encoded[4:36]  # whole in raw, whatever stands before and after
-            yield encoded[4:36].replace("+", "-").replace("/", "_")
-    for form in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
-        pem = key.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
-        yield from (line for line in pem.splitlines()[2:-1] if len(line) == 64)
-
-
-def written(deployments: tuple[Deployment, ...]) -> str:
-    """Everything that could be written of them: records, events, representations."""
-    events = [trail.event(one, id="evt-1", at=one.created_at) for one in deployments]
-    options = orjson.OPT_NON_STR_KEYS
-    return "\n".join(
-        (
-            repr(deployments),
-            repr(events),
-            orjson.dumps(
-                [asdict(one) for one in deployments], default=str, option=options
-            ).decode(),
-            orjson.dumps([asdict(one) for one in events], default=str, option=options).decode(),
-        )
-    )
 
 
 @pytest.mark.parametrize("kept", ["pfx", "pem", "3des"])
@@ -109,13 +64,13 @@ async def test_no_key_is_logged_or_recorded(
 
 
 async def test_no_rsa_key_is_logged_or_recorded(
-    play: Playground, ca: Authority, caplog: pytest.LogCaptureFixture
+    play: Playground, rsa_ca: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    new = ca.issue(key=certificates.rsa_key())
-    play.store(ca.issue(key=certificates.rsa_key(2048, 1)))
+    new = rsa_ca.issue(key=certificates.rsa_key())
+    play.store(rsa_ca.issue(key=certificates.rsa_key(2048, 1)))
 
-    run = await play.deploy(new, previous_key=ca.issue(), at={State.IMPORTING: [WRONG]})
+    run = await play.deploy(new, previous_key=rsa_ca.issue(), at={State.IMPORTING: [WRONG]})
 
     text = caplog.text + written(run.saved)
     assert run.final.state is State.ROLLED_BACK

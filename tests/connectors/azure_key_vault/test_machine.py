@@ -61,7 +61,7 @@ ISSUED: Final[Mapping[str, Issued]] = {
     "soon-expired": CA.issue(days=1 / 60),
     "self-signed": certificates.self_signed("self.example", days=90),
     "of-a-stranger": STRANGER.issue(),
-    "rsa": CA.issue(key=certificates.rsa_key()),
+    "rsa": certificates.authority("RSA", rsa=True).issue(key=certificates.rsa_key()),
 }
 TAGS: Final[Mapping[str, dict[str, str] | None]] = {
     "none": None,

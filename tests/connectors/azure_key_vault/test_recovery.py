@@ -1,6 +1,7 @@
 """After a crash the same function runs again on what was saved, with every key gone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,9 @@ from app.deployment.connector import Held
 from app.deployment.model import Deployment, Insist, Plan, State
 from app.emulator import Answer, Fault, StoreAnother
 from tests.certificates import Authority, Issued
+from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.playground import (
+    AT_ONCE,
     Crashed,
     Happenings,
     Playground,
@@ -17,6 +20,7 @@ from tests.connectors.azure_key_vault.playground import (
 )
 
 WRONG: Happenings = {State.IMPORTING: [Fault(operation="import", effect=StoreAnother())]}
+UNREADABLE = Fault(operation="get_certificate", effect=Answer(status=503), count=None)
 SECRETS = "secrets/getSecret/action"
 
 
@@ -231,6 +235,34 @@ async def test_a_crash_in_the_middle_of_the_waits_of_an_unclear_import_is_settle
 
     assert run.final.state is State.SUCCEEDED
     assert play.imports() == 1
+
+
+async def test_an_import_that_may_have_landed_before_the_crash_is_not_said_to_have_changed_nothing(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    play.store(old)
+    crashed = await _crashed(play, new, State.VERIFYING)
+    play.emulator.faults.add(UNREADABLE)
+
+    run = await play.run(crashed.final)
+
+    assert run.final.state is State.ROLLBACK_FAILED
+    assert run.code == "import-outcome-unknown"
+    assert serves(play.vault, new)
+
+
+async def test_a_vault_that_cannot_be_read_for_a_while_after_a_crash_is_waited_for(
+    open_playground: Open, old: Issued, new: Issued
+) -> None:
+    async with open_playground(patience=replace(AT_ONCE, down=(0, 0))) as play:
+        play.store(old)
+        crashed = await _crashed(play, new, State.VERIFYING)
+        play.emulator.faults.add(replace(UNREADABLE, count=5))
+
+        run = await play.run(crashed.final)
+
+        assert run.final.state is State.SUCCEEDED
+        assert play.imports() == 1
 
 
 async def test_insisting_on_a_rollback_does_not_stop_a_recovery(

@@ -359,7 +359,9 @@ async def test_a_look_that_is_no_longer_fresh_is_repeated_before_the_import(
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>ok</html>", b"{}", b'{"id": "x"}', b"[]", b"\xff"], ids=repr
+    "body",
+    [b"<html>ok</html>", b"{}", b'{"id": "x"}', b"[]", b"\xff"],
+    ids=["a-page", "empty", "no-certificate", "a-list", "no-text"],
 )
 async def test_a_success_that_cannot_be_read_is_looked_at(
     behind: Playground, box: Middlebox, new: Issued, body: bytes

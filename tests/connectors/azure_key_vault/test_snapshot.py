@@ -11,6 +11,7 @@ from app.emulator.access import By
 from app.emulator.faults import Operation
 from app.errors import DeployError
 from tests.certificates import Authority, Issued
+from tests.conftest import shown
 from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.middlebox import Middlebox
 from tests.connectors.azure_key_vault.playground import NAME, VAULT, Playground, serves
@@ -140,7 +141,7 @@ async def test_a_look_that_fails_once_is_repeated(
         (404, b'{"error": {"message": "CertificateNotFound"}}'),
         (404, b'{"error": {"code": "SecretNotFound"}}'),
     ],
-    ids=repr,
+    ids=shown,
 )
 async def test_nonsense_is_not_taken_for_no_certificate(
     behind: Playground, box: Middlebox, new: Issued, old: Issued, status: int, body: bytes
@@ -167,7 +168,7 @@ async def test_a_valid_answer_without_an_id_is_nonsense_too(
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b'{"id": "/secrets/api-prod/1"}', b'{"value": "x"}', b"<html>"], ids=repr
+    "body", [b"{}", b'{"id": "/secrets/api-prod/1"}', b'{"value": "x"}', b"<html>"], ids=shown
 )
 async def test_a_secret_that_is_nonsense_stops_before_any_change(
     behind: Playground, box: Middlebox, new: Issued, old: Issued, body: bytes
@@ -322,11 +323,10 @@ def _read_secret_then_write(play: Playground, box: Middlebox, late: Issued) -> N
     box.on("GET", "/certificates/", waits=answered, first=lambda: play.store(late))
 
 
-async def test_a_write_after_the_certificate_was_read_does_not_mix_two_versions(
+async def test_a_write_after_the_certificate_was_read_is_seen_and_does_not_mix_two_versions(
     behind: Playground, box: Middlebox, ca: Authority, old: Issued, new: Issued
 ) -> None:
     behind.store(old)
-    version = behind.latest.version
     answered = Event()
     box.on("GET", "/certificates/", then=answered.set)
     box.on("GET", "/secrets/", waits=answered, first=lambda: behind.store(ca.issue()))
@@ -335,7 +335,7 @@ async def test_a_write_after_the_certificate_was_read_does_not_mix_two_versions(
     standing = await behind.connector.snapshot(behind.deployment(new), held)
 
     assert standing.snapshot is not None
-    assert standing.snapshot.version_id == version
+    assert standing.snapshot.version_id == behind.latest.version
     assert behind.calls.count("get_secret") == 2
     assert standing.rollback.plan is Plan.SECRET
 
@@ -389,3 +389,16 @@ async def test_what_is_served_is_told(play: Playground, old: Issued) -> None:
     assert served.version_id == play.latest.version
     assert served.address == f"{VAULT}/certificates/{NAME}/{served.version_id}"
     assert served.enabled
+
+
+async def test_a_name_in_other_case_is_the_same_certificate(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    play.store(old)
+
+    run = await play.deploy(new, config={"certificate_name": NAME.upper()})
+
+    assert run.final.state is State.SUCCEEDED
+    assert run.final.snapshot is not None
+    assert serves(play.vault, new)
+    assert len(play.vault.versions(NAME)) == 2

@@ -5,6 +5,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
+from app import pki
 from app.connectors.azure_key_vault import previous
 from app.deployment.connector import Held
 from app.deployment.model import Insist, Plan, State
@@ -41,6 +42,22 @@ async def test_a_renewal_with_a_new_key_takes_four_calls(
     assert sorted(play.calls[:2]) == ["get_certificate", "get_secret"]
     assert play.calls[2:] == ["import", "get_certificate"]
     assert serves(play.vault, new)
+
+
+async def test_the_pfx_is_built_while_the_vault_is_asked(
+    play: Playground, new: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    build = pki.pfx
+
+    def watched(*of: Any) -> bytes:  # noqa: ANN401 - the arguments of pfx
+        order.append("built")
+        return build(*of)
+
+    monkeypatch.setattr(pki, "pfx", watched)
+    await play.deploy(new, at={State.IMPORTING: [lambda: order.append("looked")]})
+
+    assert order == ["built", "looked"]
 
 
 async def test_each_answer_is_counted_with_its_operation_and_status(
@@ -204,12 +221,12 @@ def test_the_policy_sent_names_the_curve_and_nothing_that_could_disagree(
     assert body.keys() == {"value", "policy", "attributes", "tags"}
 
 
-async def test_an_rsa_key_is_deployed_and_put_back(play: Playground, ca: Authority) -> None:
-    old = ca.issue(key=certificates.rsa_key(2048, 1))
+async def test_an_rsa_key_is_deployed_and_put_back(play: Playground, rsa_ca: Authority) -> None:
+    old = rsa_ca.issue(key=certificates.rsa_key(2048, 1))
     play.store(old, content_type=None)
 
     run = await play.deploy(
-        ca.issue(key=certificates.rsa_key(2048)),
+        rsa_ca.issue(key=certificates.rsa_key(2048)),
         at={State.IMPORTING: [Fault(operation="import", effect=StoreAnother())]},
     )
 

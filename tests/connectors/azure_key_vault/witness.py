@@ -17,7 +17,7 @@ from app.deployment.connector import Held
 from app.deployment.model import Deployment, State
 from app.emulator import Answer, Fault, ForgetTags, StaleRead, StoredVersion
 from app.emulator.faults import NOTHING, Effects, Programme
-from app.emulator.vaults import Entry
+from app.emulator.stored import Entry
 from tests.connectors.azure_key_vault.playground import (
     NAME,
     Crashed,

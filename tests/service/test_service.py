@@ -4,44 +4,17 @@ import base64
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app.emulator import Delay, Emulator, Fault, StoreAnother
-from tests.certificates import Authority, Issued, ec_key, key_pem, rsa_key
-from tests.processes import Home, Process
+from app.emulator import Delay, Fault, StoreAnother
+from tests.certificates import Authority, ec_key, key_pem, rsa_key
+from tests.service.processes import DEPLOY, Home, Process, body
 
 SecretKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-DEPLOY = "/api/v1/connectors/AzureKeyVault/deploy"
-
-
-@pytest.fixture(name="emulator", scope="module")
-def _emulator() -> Iterator[Emulator]:
-    with Emulator().running() as emulator:
-        yield emulator
-
-
-@pytest.fixture(name="home")
-def _home(emulator: Emulator, tmp_path: Path) -> Home:
-    emulator.reset()
-    return Home(tmp_path, emulator)
-
-
-def body(issued: Issued, name: str = "api-prod") -> dict[str, Any]:
-    return {
-        "cert_pem": issued.cert_pem,
-        "chain_pem": issued.chain_pem,
-        "key_pem": issued.key_pem,
-        "target_config": {
-            "vault_url": "https://my-vault.vault.azure.net",
-            "certificate_name": name,
-            "credential_mode": "client_secret",
-        },
-    }
 
 
 def deploying(http: httpx.Client, request: dict[str, Any]) -> "Future[httpx.Response]":
@@ -65,11 +38,13 @@ def test_a_certificate_is_deployed_over_http_and_the_vault_serves_it(
     assert served.certificate == issued.leaf
 
 
-def test_no_key_is_found_in_any_file_or_log_whatever_happens(home: Home, ca: Authority) -> None:
+def test_no_key_is_found_in_any_file_or_log_whatever_happens(
+    home: Home, ca: Authority, rsa_ca: Authority
+) -> None:
     keys: list[SecretKey] = [rsa_key(2048), ec_key(), ec_key()]
     with home.service(LOG__LEVEL="debug") as (process, http):
-        for key in keys:
-            issued = ca.issue(key=key)
+        for key, issuer in zip(keys, (rsa_ca, ca, ca), strict=True):
+            issued = issuer.issue(key=key)
             http.post(DEPLOY, json=body(issued), headers={"Prefer": "wait=60"})
             http.post(DEPLOY, json={**body(issued), "surprise": 1})
             http.post(DEPLOY, content=issued.key_pem)
@@ -151,66 +126,6 @@ def test_a_second_signal_ends_the_service_at_once(home: Home, ca: Authority) -> 
         process.signal(signal.SIGTERM)
 
         assert process.wait() == 0
-
-
-def test_after_kill_9_an_import_that_landed_is_found_and_verified(
-    home: Home, ca: Authority
-) -> None:
-    home.emulator.faults.add(Fault(operation="get_certificate", nth=2, effect=Delay(seconds=30)))
-    with home.service() as (process, http):
-        id_ = http.post(DEPLOY, json=body(ca.issue())).json()["id"]
-        process.until("deployment.imported")
-        process.signal(signal.SIGKILL)
-        process.wait()
-    home.emulator.faults.clear()
-
-    with home.service() as (process, http):
-        found = http.get(f"/api/v1/deployments/{id_}", headers={"Prefer": "wait=30"}).json()
-
-    assert found["state"] == "succeeded"
-    assert len(home.emulator.vault("my-vault").versions("api-prod")) == 1
-
-
-def test_after_kill_9_an_import_that_did_not_land_is_interrupted(home: Home, ca: Authority) -> None:
-    home.emulator.faults.add(Fault(operation="import", effect=Delay(seconds=600)))
-    with home.service() as (process, http):
-        id_ = http.post(DEPLOY, json=body(ca.issue())).json()["id"]
-        process.until("deployment.snapshot_taken")
-        process.signal(signal.SIGKILL)
-        process.wait()
-
-    with home.service() as (_, http):
-        found = http.get(f"/api/v1/deployments/{id_}", headers={"Prefer": "wait=60"}).json()
-
-    assert (found["state"], found["error"]["code"]) == ("interrupted", "key-gone")
-    assert home.emulator.vault("my-vault").versions("api-prod") == []
-
-
-def test_after_kill_9_a_rollback_under_way_is_finished_without_the_key(
-    home: Home, ca: Authority
-) -> None:
-    before = ca.issue()
-    with home.service() as (process, http):
-        http.post(DEPLOY, json=body(before), headers={"Prefer": "wait=60"})
-        home.emulator.faults.add(Fault(operation="import", effect=StoreAnother()))
-        home.emulator.faults.add(
-            Fault(operation="get_certificate", nth=3, effect=Delay(seconds=30))
-        )
-        id_ = http.post(DEPLOY, json=body(ca.issue())).json()["id"]
-        process.until("deployment.rolling_back")
-        process.signal(signal.SIGKILL)
-        process.wait()
-    home.emulator.faults.clear()
-
-    with home.service() as (_, http):
-        found = http.get(f"/api/v1/deployments/{id_}", headers={"Prefer": "wait=30"}).json()
-
-    assert found["state"] == "rolled_back"
-    served = home.emulator.vault("my-vault").latest("api-prod")
-    assert served is not None
-    assert served.certificate == before.leaf
-    assert served.private_key is not None
-    assert served.private_key.public_key() == before.leaf.public_key()
 
 
 def test_metrics_have_a_port_of_their_own_when_asked(home: Home) -> None:

@@ -15,9 +15,25 @@ import httpx
 
 from app import main
 from app.emulator import Emulator
+from tests.certificates import Issued
 
 PREFIX: Final = "CERTCTL_CONNECTORS_"
+DEPLOY: Final = "/api/v1/connectors/AzureKeyVault/deploy"
 _START_S: Final = 30
+
+
+def body(issued: Issued, name: str = "api-prod") -> dict[str, Any]:
+    """The request that deploys *issued*."""
+    return {
+        "cert_pem": issued.cert_pem,
+        "chain_pem": issued.chain_pem,
+        "key_pem": issued.key_pem,
+        "target_config": {
+            "vault_url": "https://my-vault.vault.azure.net",
+            "certificate_name": name,
+            "credential_mode": "client_secret",
+        },
+    }
 
 
 class Process:
@@ -28,7 +44,7 @@ class Process:
     def __init__(self, environment: dict[str, str], cwd: Path) -> None:
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "app", "serve"],
-            env={**environment, "PYTHONPATH": str(Path(__file__).parent.parent)},
+            env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
             cwd=cwd,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

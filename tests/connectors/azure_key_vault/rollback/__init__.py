@@ -1,0 +1,1 @@
+"""The truth about rollback: what could be put back, why a deployment failed, what then happened."""
