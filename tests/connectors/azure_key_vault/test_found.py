@@ -200,3 +200,22 @@ def test_the_curve_of_a_previous_certificate_is_named_as_key_vault_names_it() ->
     body = previous.request("", PFX, old.leaf, {}, enabled=True)
 
     assert body["policy"]["key_props"] == {"exportable": True, "kty": "EC", "crv": "P-256K"}
+
+
+@pytest.mark.parametrize("how", ["deleted", "purged"])
+async def test_an_import_whose_name_was_deleted_during_a_crash_is_not_said_to_have_failed(
+    play: Playground, old: Issued, new: Issued, how: str
+) -> None:
+    """Nobody can tell any more, and who recovers the name may find our certificate there."""
+    play.store(old)
+    waiting, held = play.deployment(new), Held(new.bundle())
+    died = await play.run(waiting, held, dies=_dies_before_it_is_saved)
+    play.vault.soft_delete(NAME)
+    if how == "purged":
+        play.vault.purge(NAME)
+
+    run = await play.run(died.final)
+
+    assert run.final.state is State.ROLLBACK_FAILED
+    assert run.code == "import-outcome-unknown"
+    assert play.imports() == 1
