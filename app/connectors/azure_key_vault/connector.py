@@ -191,11 +191,11 @@ class AzureKeyVault:
     async def _look_after_a_crash(self, look: Look) -> str | None:
         """As `_look_first`; what the crash cut off may have been sent, and be on its way still.
 
-        A vault that cannot be read does not say that nothing landed.
+        A vault that cannot be read does not say that nothing landed, nor does a deleted name.
         """
         try:
             return await self._patiently(partial(look, self._patience.late))
-        except errors.TargetError as blind:
+        except (errors.TargetError, errors.VersionConflict) as blind:
             raise errors.ImportOutcomeUnknown(answer=blind.answer) from blind
 
     async def _read_back(self, deployment: Deployment) -> tuple[Whose, Version | None]:

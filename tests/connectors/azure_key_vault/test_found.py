@@ -298,3 +298,22 @@ async def test_a_rollback_on_its_way_when_the_process_died_is_waited_for(
         assert run.final.state is State.ROLLED_BACK
         assert serves(play.vault, old)
         assert play.imports() == 2
+
+
+@pytest.mark.parametrize("how", ["deleted", "purged"])
+async def test_an_import_whose_name_was_deleted_during_a_crash_is_not_said_to_have_failed(
+    play: Playground, old: Issued, new: Issued, how: str
+) -> None:
+    """Nobody can tell any more, and who recovers the name may find our certificate there."""
+    play.store(old)
+    waiting, held = play.deployment(new), Held(new.bundle())
+    died = await play.run(waiting, held, dies=_dies_before_it_is_saved)
+    play.vault.soft_delete(NAME)
+    if how == "purged":
+        play.vault.purge(NAME)
+
+    run = await play.run(died.final)
+
+    assert run.final.state is State.ROLLBACK_FAILED
+    assert run.code == "import-outcome-unknown"
+    assert play.imports() == 1

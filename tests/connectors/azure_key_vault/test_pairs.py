@@ -1,4 +1,4 @@
-"""Every trouble alone, and the telling ones two by two: whatever happens, every promise holds.
+"""Every trouble alone, the telling ones two by two, and deaths: every promise holds whatever comes.
 
 The table is made, not written: each fault of the emulator's programme at each call of the
 connector, denials, budgets, deaths of the process, and other writers, at each step; the vault
@@ -7,7 +7,8 @@ before the deployment goes round through the scenes. What is promised is in `inv
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from itertools import combinations, cycle
+from functools import partial
+from itertools import combinations, cycle, product
 from typing import Final
 
 import pytest
@@ -18,7 +19,14 @@ from app.deployment.model import State
 from app.emulator import Answer, Drop, Emulator, Fault
 from tests.certificates import NOW, authority
 from tests.conftest import Clock
-from tests.connectors.azure_key_vault.doings import Stage
+from tests.connectors.azure_key_vault.doings import (
+    ADMINISTRATORS,
+    DENIALS,
+    LATE,
+    WRITERS,
+    Doing,
+    Stage,
+)
 from tests.connectors.azure_key_vault.playground import opened
 from tests.connectors.azure_key_vault.proving import Proving, proving
 from tests.connectors.azure_key_vault.scenes import SCENES, Scene
@@ -96,6 +104,15 @@ def _named(rows: Iterator[tuple[Scene, tuple[Trouble, ...]]]) -> list[ParameterS
     ]
 
 
+def _deaths() -> Iterator[ParameterSet]:
+    """Every moment at which the process can die, and all that can happen until it starts again."""
+    crashes = [one for one in TROUBLES if isinstance(one.does, Crash)]
+    doings = {**WRITERS, **LATE, **ADMINISTRATORS, **DENIALS}
+    rows = product(crashes, doings.items())
+    for scene, (crash, (name, doing)) in zip(cycle(SCENES), rows, strict=False):
+        yield pytest.param(scene, crash, doing, id=f"{crash.id}--{name}--{scene.name}")
+
+
 class Ground:
     """The vault that all cases share; a case that is about login logs in anew."""
 
@@ -104,16 +121,23 @@ class Ground:
         self._ca_bundle = ca_bundle
         self._shared = shared
 
-    async def prove(self, scene: Scene, troubles: Sequence[Trouble]) -> None:
+    async def prove(
+        self, scene: Scene, troubles: Sequence[Trouble], meanwhile: Doing | None = None
+    ) -> None:
         if not any(one.name.startswith("token") for one in troubles):
-            await _prove(self._shared, scene, troubles)
+            await _prove(self._shared, scene, troubles, meanwhile)
             return
         async with opened(self._emulator, ca_bundle=self._ca_bundle, now=Clock(NOW)) as play:
             with proving(play) as anew:
                 await _prove(anew, scene, troubles)
 
 
-async def _prove(proves: Proving, scene: Scene, troubles: Sequence[Trouble]) -> None:
+async def _prove(
+    proves: Proving,
+    scene: Scene,
+    troubles: Sequence[Trouble],
+    meanwhile: Doing | None = None,
+) -> None:
     play = proves.play
     play.emulator.reset()
     play.now.move((NOW - play.now()).total_seconds())
@@ -124,6 +148,7 @@ async def _prove(proves: Proving, scene: Scene, troubles: Sequence[Trouble]) -> 
         stage,
         troubles,
         spoiled=any(one.at in _UNDOING for one in troubles),
+        meanwhile=[partial(meanwhile, stage)] if meanwhile else [],
         previous_key=OLD if scene.previous_key else None,
         **scene.asks,
     )
@@ -149,3 +174,10 @@ async def test_every_promise_holds_whatever_two_things_go_wrong(
     ground: Ground, scene: Scene, troubles: Sequence[Trouble]
 ) -> None:
     await ground.prove(scene, troubles)
+
+
+@pytest.mark.parametrize(("scene", "crash", "meanwhile"), list(_deaths()))
+async def test_every_promise_holds_whatever_happens_while_the_process_is_down(
+    ground: Ground, scene: Scene, crash: Trouble, meanwhile: Doing
+) -> None:
+    await ground.prove(scene, [crash], meanwhile)
