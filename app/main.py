@@ -205,6 +205,7 @@ def _connectors(
             settings.group(kind.settings),
             environment=environment,
             counted=partial(metrics.answered, kind.type),
+            waited=partial(metrics.waited, kind.type),
             now=now,
         )
         for kind in connectors.REGISTRY.values()

@@ -64,6 +64,13 @@ class Metrics:
             "target_requests", "Answers of targets.", [*kind, "operation", "status"]
         )
         self._throttled = self._counter("target_throttled", "Throttled by targets.", kind)
+        self._budget = Histogram(
+            "certctl_target_budget_wait_seconds",
+            "Seconds that a call waited for the target's budget; most wait none.",
+            [*kind, "operation"],
+            buckets=(0.01, *_SECONDS),
+            registry=self.registry,
+        )
         info = Gauge(
             "certctl_build_info", "Always 1.", ["version", "build"], registry=self.registry
         )
@@ -105,6 +112,10 @@ class Metrics:
         self._requests.labels(target_type, operation, status).inc()
         if status == _THROTTLED:
             self._throttled.labels(target_type).inc()
+
+    def waited(self, target_type: str, operation: str, seconds: float) -> None:
+        """A call waited so long for its target's budget."""
+        self._budget.labels(target_type, operation).observe(seconds)
 
     def render(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -24,7 +24,9 @@ class Kind:
         validate_only: whether the target has a dry run.
         build: makes the connector and opens nothing yet. It is given the options, the process
             `environment`, `counted` (told of every answer of a target: the operation, and its
-            status or `none`) and the clock `now`.
+            status or `none`), `waited` (told of every call that waited for the target's budget:
+            the operation, and the seconds) and the clock `now`; and, where there are more
+            replicas than this, `share`, which says our part of each budget.
     """
 
     options: type[BaseModel]

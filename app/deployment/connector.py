@@ -20,10 +20,10 @@ class Held:
     `previous` the connector's own: the whole previous secret, where it could be read. After a
     crash all three are gone. `looked` is when the snapshot was taken in this very run, by the
     event loop's clock, so that an import right after it need not look first; whoever imports
-    takes it back.
+    takes it back. `deadline` is when the step under way is broken off, by the same clock.
     """
 
-    __slots__ = ("bundle", "looked", "previous", "previous_key")
+    __slots__ = ("bundle", "deadline", "looked", "previous", "previous_key")
 
     def __init__(
         self, bundle: Bundle | None = None, previous_key: PrivateKey | None = None
@@ -32,6 +32,7 @@ class Held:
         self.previous_key = previous_key
         self.previous: object | None = None
         self.looked: float | None = None
+        self.deadline: float | None = None
 
     def __repr__(self) -> str:
         return "<Held>"

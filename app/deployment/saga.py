@@ -87,6 +87,7 @@ def planned(deployment: Deployment, standing: Standing) -> Deployment:
 async def _advance(
     deployment: Deployment, connector: Connector, held: Held, deadline: float
 ) -> Deployment:
+    held.deadline = deadline
     try:
         async with asyncio.timeout_at(deadline):
             return await _step(deployment, connector, held)

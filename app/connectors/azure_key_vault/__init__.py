@@ -1,12 +1,14 @@
 """Azure Key Vault: certificates that Application Gateway, Front Door, App Service and others read.
 
 Read `connector` first (the port), then `current` (whose version is it), `looking` (the snapshot),
-`sending` (one import, never blindly twice), `previous` (what can be put back).
+`sending` (one import, never blindly twice), `previous` (what can be put back), `budgets` (how
+many calls a vault admits).
 """
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from app.connectors.azure_key_vault.budgets import Budgets
 from app.connectors.azure_key_vault.config import AzureKeyVaultTarget, AzureOptions
 from app.connectors.azure_key_vault.connector import AzureKeyVault
 from app.connectors.azure_key_vault.patience import Patience
@@ -17,14 +19,25 @@ __all__ = ["AzureKeyVaultTarget", "AzureOptions", "Patience", "build"]
 _USUAL = Patience()
 
 
-def build(
+def _all_of_it() -> float:
+    return 1.0
+
+
+def _told_nobody(operation: str, seconds: float) -> None:
+    """A wait that nobody wants to know of."""
+
+
+def build(  # noqa: PLR0913 - by name, what only the wiring has
     options: AzureOptions,
     *,
     environment: Mapping[str, str],
     counted: Callable[[str, str], None],
     now: Callable[[], datetime],
+    waited: Callable[[str, float], None] = _told_nobody,
+    share: Callable[[], float] = _all_of_it,
     patience: Patience = _USUAL,
 ) -> AzureKeyVault:
     """The connector, with nothing opened yet."""
-    vaults = Vaults(options, environment, counted, patience)
+    budgets = Budgets(options, share=share, waited=waited, patience=patience)
+    vaults = Vaults(options, environment, counted, patience, budgets)
     return AzureKeyVault(options, vaults, patience=patience, now=now)

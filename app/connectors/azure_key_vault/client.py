@@ -24,6 +24,7 @@ from azure.keyvault.certificates.aio import CertificateClient
 from app import errors
 from app.connectors.azure_key_vault import answers
 from app.connectors.azure_key_vault.answers import Secret, Version
+from app.connectors.azure_key_vault.budgets import IMPORT, Allowance
 from app.errors import TargetError
 
 _OK: Final = 200
@@ -36,6 +37,10 @@ _SERVER_ERROR: Final = 500
 _VAULT: Final = ".vault."  # in every vault's host name, and in no login service's
 _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
 _READ: Final = {"Accept": "application/json"}
+_NO_ROOM: Final = (
+    "Too many imports wait for this vault or its subscription, or it is throttling: this one was "
+    "not sent in time. Send again later, slower, or to more vaults; see AZURE__VAULT_IMPORTS."
+)
 
 _Parsed = TypeVar("_Parsed")
 Counted = Callable[[str, str], None]
@@ -61,12 +66,20 @@ class Vault:
         client: the SDK's client for it.
         counted: told of every answer: operation, and HTTP status or `none`.
         waits: seconds before a read without a useful answer is repeated, one for each time.
+        allowance: what the vault admits us; a call waits until there is room for it.
     """
 
-    def __init__(self, client: CertificateClient, counted: Counted, waits: Sequence[float]) -> None:
+    def __init__(
+        self,
+        client: CertificateClient,
+        counted: Counted,
+        waits: Sequence[float],
+        allowance: Allowance,
+    ) -> None:
         self._client = client
         self._counted = counted
         self._waits = waits
+        self._allowance = allowance
 
     async def latest(self, name: str) -> Version | None:
         """The current version with the name's policy, or `None`: only CertificateNotFound is none.
@@ -98,8 +111,20 @@ class Vault:
             return True
         raise _refused(response)
 
+    async def room(self, until: float | None) -> bool:
+        """Wait until one import may be sent; whether that took any time.
+
+        Raises:
+            TargetThrottled: it could not be *until* then, by the event loop's clock.
+        """
+        try:
+            async with asyncio.timeout_at(until):
+                return await self._allowance.take(IMPORT) > 0
+        except TimeoutError:
+            raise errors.TargetThrottled(_NO_ROOM) from None
+
     async def import_certificate(self, name: str, body: Mapping[str, Any]) -> str:
-        """Import once, and say which version it made.
+        """Import once, where there is `room`, and say which version it made.
 
         Raises:
             Unclear: it may have been applied.
@@ -112,7 +137,7 @@ class Vault:
             content=orjson.dumps(body),
         )
         try:
-            response = await self._send("import_certificate", request)
+            response = await self._send(IMPORT, request)
         except _Lost as lost:
             if lost.sent:
                 raise Unclear(lost.trouble, answered=False) from lost
@@ -145,6 +170,7 @@ class Vault:
     async def _read(self, operation: str, path: str) -> AsyncHttpResponse:
         """A GET, repeated a few times where that can help."""
         for wait in (*self._waits, None):
+            await self._allowance.take(operation)
             try:
                 response = await self._send(operation, HttpRequest("GET", path, headers=_READ))
             except _Lost as lost:
@@ -155,6 +181,8 @@ class Vault:
                 again = status in (_THROTTLED, _TIMEOUT) or status >= _SERVER_ERROR
                 if wait is None or not again:
                     return response
+                if status == _THROTTLED:
+                    continue  # all calls to this vault wait now, this one with them
             await asyncio.sleep(wait)
         raise AssertionError
 
@@ -166,6 +194,7 @@ class Vault:
             self._counted(operation, "none")
             _lost(error)
         self._counted(operation, str(response.status_code))
+        self._allowance.answered(operation, response.status_code)
         return response
 
 

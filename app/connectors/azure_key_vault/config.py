@@ -134,6 +134,23 @@ class AzureOptions(BaseModel):
     most_vaults: int = Field(
         default=1000, ge=1, le=100_000, description="Clients kept open, one a vault and identity."
     )
+    vault_imports: int = Field(
+        default=300, ge=1, description="Imports in 10 s to one vault, by all replicas together."
+    )
+    vault_calls: int = Field(
+        default=4000, ge=1, description="Other calls in 10 s to one vault, likewise."
+    )
+    subscription_imports: int = Field(
+        default=1500, ge=1, description="Imports in 10 s to all vaults of a subscription, likewise."
+    )
+    subscription_calls: int = Field(
+        default=20_000, ge=1, description="Other calls in 10 s to all of them, likewise."
+    )
+    subscriptions: dict[str, str] = Field(
+        default={},
+        description="Patterns of vault names or hosts, and a name for the subscription of each; "
+        "all others share one.",
+    )
 
     @property
     def reads_secrets(self) -> bool:
@@ -142,7 +159,20 @@ class AzureOptions(BaseModel):
 
     def allows(self, vault_url: str) -> bool:
         """Whether this vault may be deployed to: by its host, or by its name alone."""
-        host = vault_url.removeprefix("https://")
-        name = host.partition(".")[0]
-        patterns = [pattern.lower() for pattern in self.allowed_vaults]
-        return any(fnmatchcase(host, one) or fnmatchcase(name, one) for one in patterns)
+        return any(_fits(vault_url, pattern) for pattern in self.allowed_vaults)
+
+    def subscription(self, vault_url: str) -> str:
+        """Which vaults are counted together with this one: those with the same answer.
+
+        The data plane does not tell the subscription of a vault. Too few calls are better than
+        too many, so what is not told apart is one.
+        """
+        named = (name for one, name in self.subscriptions.items() if _fits(vault_url, one))
+        return next(named, "")
+
+
+def _fits(vault_url: str, pattern: str) -> bool:
+    """Whether a vault is meant: by its host, or by its name alone."""
+    host = vault_url.removeprefix("https://")
+    name, wanted = host.partition(".")[0], pattern.lower()
+    return fnmatchcase(host, wanted) or fnmatchcase(name, wanted)

@@ -39,6 +39,7 @@ _PFX_LIMIT: Final = 25 * 1024  # characters of base64: the secret of a certifica
 _PFX_NEAR: Final = 15 * 1024  # bytes of DER below which no PFX comes near that
 _LONGEST_TAG: Final = 256
 _FRESH_S: Final = 1.0  # a look this young needs no other before the import
+_SEND_S: Final = 1.0  # what an import needs at the least, after it has waited for its turn
 _ASKED_S: Final = 0.002  # by then both questions of a look are on their way
 _OURS: Final = frozenset({Whose.OURS})
 _RESTORED: Final = frozenset({Whose.RESTORED})
@@ -115,7 +116,7 @@ class AzureKeyVault:
         value = base64.b64encode(held.bundle.pfx()).decode()
         wanted = tags.for_import(deployment)
         body = previous.request(value, PFX, held.bundle.leaf, wanted, enabled=True)
-        return await send(vault, name, body, there, self._patience)
+        return await send(vault, name, body, there, self._patience, _in_time(held))
 
     async def verify(self, deployment: Deployment) -> Proof:
         """Read back: one version-less read that shows our version proves it and its currency."""
@@ -240,7 +241,7 @@ class AzureKeyVault:
         vault, name = self._reach(deployment)
         there = partial(landed, vault, name, deployment, _RESTORED)
         made = await self._look_first(held, there)
-        made = made or await send(vault, name, body, there, self._patience)
+        made = made or await send(vault, name, body, there, self._patience, _in_time(held))
         return await self._restored(deployment, snapshot, made)
 
     async def _restored(self, deployment: Deployment, snapshot: Snapshot, made: str) -> str:
@@ -302,6 +303,11 @@ async def _pack(held: Held) -> None:
     await asyncio.sleep(_ASKED_S)
     if held.bundle is not None:
         held.bundle.pack()
+
+
+def _in_time(held: Held) -> float | None:
+    """When it is too late to begin an import: what was sent before its deadline may be applied."""
+    return None if held.deadline is None else held.deadline - _SEND_S
 
 
 def _config(target: Target) -> AzureKeyVaultTarget:

@@ -3,6 +3,8 @@
 Handed in when the connector is built; tests hand in zeros.
 """
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -19,8 +21,9 @@ class Patience:
             read-after-write was found in Azure's documents.
         unclear: after an import without a clear answer, before the look that decides on sending
             it again: it may still be on its way.
-        throttled: before a throttled import is sent again; Azure's advice, a 429 brings no
-            Retry-After.
+        throttled: after each 429 in a row, before anybody calls that vault again; Azure's
+            advice, a 429 brings no Retry-After. An import is sent once more after each.
+        chance: a number from 0 up to 1, anew each time, that makes such a wait longer.
         login: the unit of the SDK's growing waits for the login service.
     """
 
@@ -30,4 +33,5 @@ class Patience:
     stale: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
     unclear: tuple[float, ...] = (1.0, 2.0)
     throttled: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
+    chance: Callable[[], float] = random.random
     login: float = 0.8

@@ -16,7 +16,12 @@ Look = Callable[[Sequence[float]], Awaitable[str | None]]
 
 
 async def send(
-    vault: Vault, name: str, body: Mapping[str, Any], look: Look, patience: Patience
+    vault: Vault,
+    name: str,
+    body: Mapping[str, Any],
+    look: Look,
+    patience: Patience,
+    until: float | None = None,
 ) -> str:
     """Import *body* under *name* and say which version it made.
 
@@ -27,6 +32,7 @@ async def send(
         look: says under which version it landed, or `None` where it did not; given the seconds
             to wait before it looks again.
         patience: how long to wait, and how often to try.
+        until: when to stop waiting for room in the vault's budget, by the event loop's clock.
 
     Raises:
         ImportOutcomeUnknown: it may have been applied, and looking did not settle it.
@@ -36,7 +42,7 @@ async def send(
     silent = False  # whether an earlier POST got no answer, and so might still land
     for wait in (*patience.unclear, None):
         try:
-            return await _send(vault, name, body, look, patience)
+            return await _send(vault, name, body, look, patience, until)
         except Unclear as unclear:
             silent = silent or not unclear.answered
             # the look comes right before the next POST, when all that was on its way has landed
@@ -58,22 +64,28 @@ async def send(
 
 
 async def _send(
-    vault: Vault, name: str, body: Mapping[str, Any], look: Look, patience: Patience
+    vault: Vault,
+    name: str,
+    body: Mapping[str, Any],
+    look: Look,
+    patience: Patience,
+    until: float | None,
 ) -> str:
     """Send once; a throttled request was not done, so it alone may be sent again.
 
-    The waits are long enough for another writer, whose version must not be overwritten.
+    A wait for room is long enough for another writer, whose version must not be overwritten.
     """
-    for wait in (*patience.throttled, None):
+    most = len(patience.throttled)
+    for throttled in range(most + 1):
+        waited = await vault.room(until)
+        landed = await look(()) if waited or throttled else None
+        if landed is not None:
+            return landed
         try:
             return await vault.import_certificate(name, body)
         except TargetThrottled:
-            if wait is None:
+            if throttled == most:
                 raise
-        await asyncio.sleep(wait)
-        landed = await look(())
-        if landed is not None:
-            return landed
     raise AssertionError
 
 

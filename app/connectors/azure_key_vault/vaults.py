@@ -16,6 +16,7 @@ from aiohttp.resolver import ThreadedResolver
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.keyvault.certificates.aio import CertificateClient
 
+from app.connectors.azure_key_vault.budgets import Budgets
 from app.connectors.azure_key_vault.client import Counted, Vault
 from app.connectors.azure_key_vault.config import (
     AzureKeyVaultTarget,
@@ -35,6 +36,7 @@ class Vaults:
         environment: the process environment, read once at start.
         counted: told of every answer of Key Vault.
         patience: how long to wait before asking again.
+        budgets: what each vault admits.
     """
 
     def __init__(
@@ -43,9 +45,11 @@ class Vaults:
         environment: Mapping[str, str],
         counted: Counted,
         patience: Patience,
+        budgets: Budgets,
     ) -> None:
         self._options = options
         self._patience = patience
+        self._budgets = budgets
         self._environment = environment
         self._counted = counted
         self._trust = _trust(options.ca_bundle)
@@ -80,7 +84,8 @@ class Vaults:
         client = CertificateClient(
             target.vault_url, credential, transport=self._open.transport(), **policies()
         )
-        return Vault(client, self._counted, self._patience.read)
+        allowance = self._budgets.of(target.vault_url)
+        return Vault(client, self._counted, self._patience.read, allowance)
 
     def _forget_oldest(self) -> None:
         if len(self._vaults) > self._options.most_vaults:

@@ -37,6 +37,8 @@ CALLS_OF_LOGIN: Final = ("challenge", "token", "identity_token")
 AT_ONCE: Final = Patience(
     read=(0,), stale=(0, 0), late=(0, 0), down=(), unclear=(0, 0), throttled=(0, 0), login=0
 )
+BUDGETS: Final = ("vault_imports", "vault_calls", "subscription_imports", "subscription_calls")
+NO_BUDGET: Final = 1_000_000_000  # so that nothing waits in tests of something else
 LIMITS: Final = saga.Limits(deadline_s=20, rollback_s=20)
 
 Happening = Fault | Callable[[], object]
@@ -267,7 +269,11 @@ async def opened(
 ) -> AsyncIterator[Playground]:
     """A playground, closed at the end."""
     http_challenge_cache.clear()
-    usual = {"connect_to": f"127.0.0.1:{emulator.port}", "ca_bundle": ca_bundle}
+    usual = {
+        "connect_to": f"127.0.0.1:{emulator.port}",
+        "ca_bundle": ca_bundle,
+        **dict.fromkeys(BUDGETS, NO_BUDGET),
+    }
     counted: list[tuple[str, str]] = []
     connector = REGISTRY["AzureKeyVault"].build(
         AzureOptions(**{**usual, **options}),

@@ -1,0 +1,123 @@
+"""The calls that vaults and subscriptions admit, so that we stay under that by ourselves.
+
+Key Vault counts imports apart from all other calls, for each vault and for its subscription, and
+answers 429 past that, without saying for how long. Replicas know each other's number and no more:
+each keeps to its share in memory, so that a call in time costs microseconds and no round trip.
+"""
+
+import asyncio
+from collections.abc import Callable
+from math import inf
+from typing import Final
+from weakref import WeakValueDictionary
+
+from app.connectors.azure_key_vault.bucket import Bucket, Share
+from app.connectors.azure_key_vault.config import AzureOptions
+from app.connectors.azure_key_vault.patience import Patience
+from app.connectors.azure_key_vault.turns import Line, Turns
+
+IMPORT: Final = "import_certificate"  # the one operation with a budget of its own
+_THROTTLED: Final = 429
+_SERVER_ERROR: Final = 500
+_SPREAD: Final = 0.25  # how much longer a wait may be, so that replicas do not come back as one
+
+Waited = Callable[[str, float], None]
+
+
+class Backoff:
+    """After a 429 nobody calls the vault for a while, for longer each time more.
+
+    Args:
+        patience: the seconds, one for each 429 in a row; the last one stays.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        self._waits = patience.throttled
+        self._chance = patience.chance
+        self._until = -inf
+        self._times = 0
+        self._importing = False
+
+    def left(self, now: float) -> float:
+        """Seconds for which nobody may call."""
+        return max(0.0, self._until - now)
+
+    def answered(self, status: int, now: float, *, importing: bool) -> None:
+        """The vault answered."""
+        throttled = status == _THROTTLED
+        if not (throttled or self._times) or now < self._until or not self._waits:
+            return  # while everybody waits, only what was sent before is answered
+        if throttled:
+            self._importing = importing
+            self._times = min(self._times + 1, len(self._waits))
+            self._until = now + self._waits[self._times - 1] * (1 + _SPREAD * self._chance())
+        elif status < _SERVER_ERROR and importing is self._importing:
+            self._times = 0  # of this kind: reads go on while imports are throttled
+
+
+class Allowance:
+    """What one vault admits us."""
+
+    def __init__(self, imports: Turns, others: Turns, budgets: "Budgets") -> None:
+        options, share = budgets.options, budgets.share
+        self._backoff = Backoff(budgets.patience)
+        left = self._backoff.left
+        self._imports = Line(imports, Bucket(options.vault_imports, share), left)
+        self._others = Line(others, Bucket(options.vault_calls, share), left)
+        self._waited = budgets.waited
+
+    async def take(self, operation: str) -> float:
+        """Wait until the call *operation* may be sent; the seconds waited."""
+        line = self._imports if operation == IMPORT else self._others
+        waited = await line.take()
+        if waited:
+            self._waited(operation, waited)
+        return waited
+
+    def answered(self, operation: str, status: int) -> None:
+        """The vault answered the call *operation*."""
+        now = asyncio.get_running_loop().time()
+        self._backoff.answered(status, now, importing=operation == IMPORT)
+
+
+class Budgets:
+    """The allowances of all vaults; each is kept for as long as a client of its vault is.
+
+    Args:
+        options: the operator's settings.
+        share: our part of every budget, over 0 and 1 at the most.
+        waited: told of every call that waited: the operation, and the seconds.
+        patience: how long to wait after a 429.
+    """
+
+    def __init__(
+        self,
+        options: AzureOptions,
+        *,
+        share: Share,
+        waited: Waited,
+        patience: Patience,
+    ) -> None:
+        self.options = options
+        self.share = share
+        self.waited = waited
+        self.patience = patience
+        self._allowances: WeakValueDictionary[str, Allowance] = WeakValueDictionary()
+        self._subscriptions: dict[str, tuple[Turns, Turns]] = {}  # as many as the settings name
+
+    def of(self, vault_url: str) -> Allowance:
+        """What the vault admits us, through whichever identity."""
+        found = self._allowances.get(vault_url)
+        if found is None:
+            imports, others = self._turns(self.options.subscription(vault_url))
+            found = self._allowances[vault_url] = Allowance(imports, others, self)
+        return found
+
+    def _turns(self, subscription: str) -> tuple[Turns, Turns]:
+        options = self.options
+        if subscription not in self._subscriptions:
+            self._subscriptions[subscription] = (
+                Turns(Bucket(options.subscription_imports, self.share)),
+                Turns(Bucket(options.subscription_calls, self.share)),
+            )
+        return self._subscriptions[subscription]
