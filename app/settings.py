@@ -15,8 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 PREFIX: Final = "CERTCTL_CONNECTORS_"
 _LISTS: Final = (
-    f"A setting that is a list is not written as one. Write a JSON list, such as "
-    f"{PREFIX}AZURE__ALLOWED_VAULTS='[\"prod-*\"]'."
+    f"A setting that is a list or a mapping is not written as one. Write a JSON list, such as "
+    f"{PREFIX}AZURE__ALLOWED_VAULTS='[\"prod-*\"]', or a JSON object."
 )
 _GROUP: Final = ConfigDict(extra="forbid", frozen=True)
 

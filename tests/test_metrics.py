@@ -152,6 +152,13 @@ def test_answers_of_targets_and_throttling_are_counted(metrics: Metrics) -> None
     assert value(metrics, "certctl_target_throttled_total") == 1
 
 
+def test_waits_for_the_budget_of_a_target_are_measured(metrics: Metrics) -> None:
+    metrics.waited(KIND, "import_certificate", 1.5)
+
+    name = "certctl_target_budget_wait_seconds_sum"
+    assert value(metrics, name, operation="import_certificate") == 1.5
+
+
 def test_a_refused_request_is_counted(metrics: Metrics) -> None:
     metrics.refused(KIND)
 

@@ -91,3 +91,9 @@ def test_a_list_that_is_not_written_as_one_is_refused_with_an_example(
 ) -> None:
     with pytest.raises(Unusable, match="JSON list"):
         read(monkeypatch, AZURE__ALLOWED_VAULTS="prod-*")
+
+
+def test_a_mapping_is_written_as_a_json_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(monkeypatch, AZURE__SUBSCRIPTIONS='{"prod-*": "production"}')
+
+    assert found.group("azure").subscriptions == {"prod-*": "production"}

@@ -7,7 +7,7 @@ import asyncio
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -26,6 +26,8 @@ _PREFIX: Final = "CERTCTL_CONNECTORS_"
 _READY_S: Final = 30
 _PATIENCE: Final = aiohttp.ClientTimeout(total=90)
 _SERVE: Final = ("-m", "app", "serve")
+_BUDGETS: Final = ("VAULT_IMPORTS", "VAULT_CALLS", "SUBSCRIPTION_IMPORTS", "SUBSCRIPTION_CALLS")
+_NO_BUDGETS: Final = {f"{_PREFIX}AZURE__{name}": "1000000000" for name in _BUDGETS}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +103,11 @@ class _Caller:
 
 @contextmanager
 def service(
-    folder: Path, stub_port: int, core: set[int], arguments: Sequence[str] = _SERVE
+    folder: Path,
+    stub_port: int,
+    core: set[int],
+    arguments: Sequence[str] = _SERVE,
+    budgets: Mapping[str, str] = _NO_BUDGETS,
 ) -> Iterator[Service]:
     """Start the service, wait until it is ready, and stop it at the end.
 
@@ -110,16 +116,19 @@ def service(
         stub_port: where Key Vault and login are.
         core: where to run.
         arguments: of the interpreter.
+        budgets: the settings of Key Vault's limits; by default nothing waits for them.
     """
     token, _ = main.new_caller("bench", folder / "callers.toml")
     url, log = f"http://127.0.0.1:{_free_port()}", folder / "service.log"
-    environment = _environment(folder, stub_port, url)
+    environment = _environment(folder, stub_port, url, budgets)
     with machine.running(arguments, core, environment, log) as process:
         _wait_until_listening(url, process, log)
         yield Service(url=url, token=token, pid=process.pid)
 
 
-def _environment(folder: Path, stub_port: int, url: str) -> dict[str, str]:
+def _environment(
+    folder: Path, stub_port: int, url: str, budgets: Mapping[str, str]
+) -> dict[str, str]:
     return {
         **main.inherited(),
         f"{_PREFIX}HTTP__PORT": url.rpartition(":")[2],
@@ -127,6 +136,7 @@ def _environment(folder: Path, stub_port: int, url: str) -> dict[str, str]:
         f"{_PREFIX}ACCESS__FILE": str(folder / "callers.toml"),
         f"{_PREFIX}AZURE__CONNECT_TO": f"127.0.0.1:{stub_port}",
         f"{_PREFIX}AZURE__CA_BUNDLE": str(folder / "ca.pem"),
+        **budgets,
         "AZURE_TENANT_ID": TENANT,
         "AZURE_CLIENT_ID": "client",
         "AZURE_CLIENT_SECRET": "secret",

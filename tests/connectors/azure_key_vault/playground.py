@@ -78,6 +78,7 @@ class Playground:
     connector: AzureKeyVault
     now: Clock
     counted: list[tuple[str, str]] = field(default_factory=list)
+    waited: list[tuple[str, float]] = field(default_factory=list)
     made: int = 0
 
     @property
@@ -275,15 +276,19 @@ async def opened(
         **dict.fromkeys(BUDGETS, NO_BUDGET),
     }
     counted: list[tuple[str, str]] = []
+    waited: list[tuple[str, float]] = []
     connector = REGISTRY["AzureKeyVault"].build(
         AzureOptions(**{**usual, **options}),
         environment=environment(emulator) if variables is None else variables,
         counted=lambda operation, status: counted.append((operation, status)),
+        waited=lambda operation, seconds: waited.append((operation, seconds)),
         now=now,
         patience=patience,
     )
     assert isinstance(connector, AzureKeyVault)
     try:
-        yield Playground(emulator=emulator, connector=connector, now=now, counted=counted)
+        yield Playground(
+            emulator=emulator, connector=connector, now=now, counted=counted, waited=waited
+        )
     finally:
         await connector.aclose()
