@@ -46,11 +46,11 @@ class Material:
     before: bytes = field(repr=False)
     leaves: Mapping[str, tuple[Leaf, ...]]
 
-    def request(self, name: str, kind: str, number: int) -> bytes:
+    def request(self, name: str, kind: str, number: int, vault_url: str = VAULT_URL) -> bytes:
         """The body of a deploy request; leaf *number* of its kind, counted round."""
         leaf = self.leaves[kind][number % len(self.leaves[kind])]
         target = {
-            "vault_url": VAULT_URL,
+            "vault_url": vault_url,
             "certificate_name": name,
             "tags": {"env": "production"},
             "credential_mode": "client_secret",
