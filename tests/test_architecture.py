@@ -104,7 +104,12 @@ def test_the_lock_holds_every_dependency(lock: str) -> None:
 
 
 def test_the_lock_pins_the_extras_that_are_asked_for_since_pip_would_fetch_newer_ones() -> None:
-    locked = set(re.findall(r"^([\w.-]+\[\S+\])==", (ROOT / LOCKS[-1]).read_text(), re.MULTILINE))
+    text = (ROOT / LOCKS[-1]).read_text()
+    locked = {
+        f"{name}[{extra}]"
+        for name, extras in re.findall(r"^([\w.-]+)\[([^]]+)\]==", text, re.MULTILINE)
+        for extra in extras.split(", ")
+    }
     asked = {
         f"{wanted.name.lower()}[{extra}]"
         for distribution in metadata.distributions()
