@@ -11,7 +11,6 @@ import signal
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,37 +20,13 @@ from app import main
 from tests.bench import machine, material
 from tests.bench.loops import Run
 from tests.bench.material import KINDS
-from tests.bench.service import Service, service
+from tests.bench.service import VAULTS_PER_SUBSCRIPTION, Limits, Service, service
 
 _KIND: Final = "EC P-256"
 _LEAVES: Final = 60
 _SIDE_BY_SIDE: Final = 128  # twice the pool, so that it never lacks work
 _WINDOW_S: Final = 10
 _IMPORTS, _CALLS = 300, 4000  # in a window, to one vault
-_VAULTS_PER_SUBSCRIPTION: Final = 5
-_PREFIX: Final = "CERTCTL_CONNECTORS_AZURE__"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What the vaults admit in ten seconds."""
-
-    imports: int
-    calls: int
-
-    def settings(self) -> dict[str, str]:
-        """As the service is told."""
-        told = {
-            "VAULT_IMPORTS": self.imports,
-            "VAULT_CALLS": self.calls,
-            "SUBSCRIPTION_IMPORTS": self.imports * _VAULTS_PER_SUBSCRIPTION,
-            "SUBSCRIPTION_CALLS": self.calls * _VAULTS_PER_SUBSCRIPTION,
-        }
-        return {f"{_PREFIX}{name}": str(number) for name, number in told.items()}
-
-    def admit(self, vaults: int) -> int:
-        """The imports in ten seconds to so many vaults, all together."""
-        return self.imports * min(vaults, _VAULTS_PER_SUBSCRIPTION)
 
 
 def _bodies(count: int, vaults: int, name: str) -> list[bytes]:
@@ -77,7 +52,7 @@ def measure(count: int, vaults: int, limits: Limits) -> tuple[Run, dict[str, Any
         vault = stack.enter_context(counting)
         told = {"ca": str(folder / "ca.pem"), "imports": limits.imports, "others": limits.calls}
         port: int = vault.ask(told)["port"]
-        started = service(folder, port, mine, budgets=limits.settings())
+        started = service(folder, port, mine, limits=limits)
         running: Service = stack.enter_context(started)
         run = runner.run(running.closed(bodies, warm, _SIDE_BY_SIDE))
         return run, vault.ask({})
@@ -93,7 +68,7 @@ def run() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all processes end with us
     limits = Limits(imports=round(_IMPORTS * chosen.scale), calls=round(_CALLS * chosen.scale))
     took, seen = measure(chosen.deployments, chosen.vaults, limits)
-    admitted = limits.admit(chosen.vaults)
+    admitted = limits.imports * min(chosen.vaults, VAULTS_PER_SUBSCRIPTION)
     allowed = _WINDOW_S * chosen.deployments / admitted
     sys.stdout.write(
         f"{chosen.deployments} deployments to {chosen.vaults} vaults; {limits.imports} imports "

@@ -7,7 +7,7 @@ import asyncio
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -26,8 +26,28 @@ _PREFIX: Final = "CERTCTL_CONNECTORS_"
 _READY_S: Final = 30
 _PATIENCE: Final = aiohttp.ClientTimeout(total=90)
 _SERVE: Final = ("-m", "app", "serve")
-_BUDGETS: Final = ("VAULT_IMPORTS", "VAULT_CALLS", "SUBSCRIPTION_IMPORTS", "SUBSCRIPTION_CALLS")
-_NO_BUDGETS: Final = {f"{_PREFIX}AZURE__{name}": "1000000000" for name in _BUDGETS}
+VAULTS_PER_SUBSCRIPTION: Final = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a vault admits in ten seconds; five times that, a subscription."""
+
+    imports: int
+    calls: int
+
+    def settings(self) -> dict[str, str]:
+        """As the service is told."""
+        told = {
+            "VAULT_IMPORTS": self.imports,
+            "VAULT_CALLS": self.calls,
+            "SUBSCRIPTION_IMPORTS": self.imports * VAULTS_PER_SUBSCRIPTION,
+            "SUBSCRIPTION_CALLS": self.calls * VAULTS_PER_SUBSCRIPTION,
+        }
+        return {f"{_PREFIX}AZURE__{name}": str(number) for name, number in told.items()}
+
+
+_NO_LIMITS: Final = Limits(imports=1_000_000_000, calls=1_000_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +127,7 @@ def service(
     stub_port: int,
     core: set[int],
     arguments: Sequence[str] = _SERVE,
-    budgets: Mapping[str, str] = _NO_BUDGETS,
+    limits: Limits = _NO_LIMITS,
 ) -> Iterator[Service]:
     """Start the service, wait until it is ready, and stop it at the end.
 
@@ -116,19 +136,17 @@ def service(
         stub_port: where Key Vault and login are.
         core: where to run.
         arguments: of the interpreter.
-        budgets: the settings of Key Vault's limits; by default nothing waits for them.
+        limits: what it keeps under; by default nothing waits for that.
     """
     token, _ = main.new_caller("bench", folder / "callers.toml")
     url, log = f"http://127.0.0.1:{_free_port()}", folder / "service.log"
-    environment = _environment(folder, stub_port, url, budgets)
+    environment = _environment(folder, stub_port, url, limits)
     with machine.running(arguments, core, environment, log) as process:
         _wait_until_listening(url, process, log)
         yield Service(url=url, token=token, pid=process.pid)
 
 
-def _environment(
-    folder: Path, stub_port: int, url: str, budgets: Mapping[str, str]
-) -> dict[str, str]:
+def _environment(folder: Path, stub_port: int, url: str, limits: Limits) -> dict[str, str]:
     return {
         **main.inherited(),
         f"{_PREFIX}HTTP__PORT": url.rpartition(":")[2],
@@ -136,7 +154,7 @@ def _environment(
         f"{_PREFIX}ACCESS__FILE": str(folder / "callers.toml"),
         f"{_PREFIX}AZURE__CONNECT_TO": f"127.0.0.1:{stub_port}",
         f"{_PREFIX}AZURE__CA_BUNDLE": str(folder / "ca.pem"),
-        **budgets,
+        **limits.settings(),
         "AZURE_TENANT_ID": TENANT,
         "AZURE_CLIENT_ID": "client",
         "AZURE_CLIENT_SECRET": "secret",

@@ -1,8 +1,8 @@
 """The calls that vaults and subscriptions admit, so that we stay under that by ourselves.
 
 Key Vault counts imports apart from all other calls, for each vault and for its subscription, and
-answers 429 past that, without saying for how long. Replicas know each other's number and no more:
-each keeps to its share in memory, so that a call in time costs microseconds and no round trip.
+answers 429 past that, without saying for how long. A process keeps to its share in memory, so that
+a call in time costs microseconds and no round trip.
 """
 
 import asyncio

@@ -135,7 +135,7 @@ class AzureOptions(BaseModel):
         default=1000, ge=1, le=100_000, description="Clients kept open, one a vault and identity."
     )
     vault_imports: int = Field(
-        default=300, ge=1, description="Imports in 10 s to one vault, by all replicas together."
+        default=300, ge=1, description="Imports in 10 s to one vault, by this process."
     )
     vault_calls: int = Field(
         default=4000, ge=1, description="Other calls in 10 s to one vault, likewise."
