@@ -25,7 +25,7 @@ Waited = Callable[[str, float], None]
 
 
 class Backoff:
-    """After a 429 nobody calls the vault for a while, for longer each time more.
+    """After a 429 no call of its kind goes to the vault for a while, for longer each time more.
 
     Args:
         patience: the seconds, one for each 429 in a row; the last one stays.
@@ -36,34 +36,36 @@ class Backoff:
         self._chance = patience.chance
         self._until = -inf
         self._times = 0
-        self._importing = False
 
     def left(self, now: float) -> float:
         """Seconds for which nobody may call."""
         return max(0.0, self._until - now)
 
-    def answered(self, status: int, now: float, *, importing: bool) -> None:
-        """The vault answered."""
+    def answered(self, status: int, now: float) -> None:
+        """The vault answered a call of this kind."""
         throttled = status == _THROTTLED
         if not (throttled or self._times) or now < self._until or not self._waits:
             return  # while everybody waits, only what was sent before is answered
         if throttled:
-            self._importing = importing
             self._times = min(self._times + 1, len(self._waits))
             self._until = now + self._waits[self._times - 1] * (1 + _SPREAD * self._chance())
-        elif status < _SERVER_ERROR and importing is self._importing:
-            self._times = 0  # of this kind: reads go on while imports are throttled
+        elif status < _SERVER_ERROR:
+            self._times = 0
 
 
 class Allowance:
-    """What one vault admits us."""
+    """What one vault admits us.
+
+    Key Vault counts imports apart, so a throttled one holds up no read: an import that was taken
+    is read back, whatever becomes of the next.
+    """
 
     def __init__(self, imports: Turns, others: Turns, budgets: "Budgets") -> None:
         options, share = budgets.options, budgets.share
-        self._backoff = Backoff(budgets.patience)
-        left = self._backoff.left
-        self._imports = Line(imports, Bucket(options.vault_imports, share), left)
-        self._others = Line(others, Bucket(options.vault_calls, share), left)
+        self._importing, self._calling = Backoff(budgets.patience), Backoff(budgets.patience)
+        imported, called = Bucket(options.vault_imports, share), Bucket(options.vault_calls, share)
+        self._imports = Line(imports, imported, self._importing.left)
+        self._others = Line(others, called, self._calling.left)
         self._waited = budgets.waited
 
     async def take(self, operation: str) -> float:
@@ -76,8 +78,8 @@ class Allowance:
 
     def answered(self, operation: str, status: int) -> None:
         """The vault answered the call *operation*."""
-        now = asyncio.get_running_loop().time()
-        self._backoff.answered(status, now, importing=operation == IMPORT)
+        backoff = self._importing if operation == IMPORT else self._calling
+        backoff.answered(status, asyncio.get_running_loop().time())
 
 
 class Budgets:

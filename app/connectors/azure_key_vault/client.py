@@ -37,10 +37,6 @@ _SERVER_ERROR: Final = 500
 _VAULT: Final = ".vault."  # in every vault's host name, and in no login service's
 _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
 _READ: Final = {"Accept": "application/json"}
-_NO_ROOM: Final = (
-    "Too many imports wait for this vault or its subscription, or it is throttling: this one was "
-    "not sent in time. Send again later, slower, or to more vaults; see AZURE__VAULT_IMPORTS."
-)
 
 _Parsed = TypeVar("_Parsed")
 Counted = Callable[[str, str], None]
@@ -111,17 +107,9 @@ class Vault:
             return True
         raise _refused(response)
 
-    async def room(self, until: float | None) -> bool:
-        """Wait until one import may be sent; whether that took any time.
-
-        Raises:
-            TargetThrottled: it could not be *until* then, by the event loop's clock.
-        """
-        try:
-            async with asyncio.timeout_at(until):
-                return await self._allowance.take(IMPORT) > 0
-        except TimeoutError:
-            raise errors.TargetThrottled(_NO_ROOM) from None
+    async def room(self) -> bool:
+        """Wait until one import may be sent; whether that took any time."""
+        return await self._allowance.take(IMPORT) > 0
 
     async def import_certificate(self, name: str, body: Mapping[str, Any]) -> str:
         """Import once, where there is `room`, and say which version it made.
@@ -182,7 +170,7 @@ class Vault:
                 if wait is None or not again:
                     return response
                 if status == _THROTTLED:
-                    continue  # all calls to this vault wait now, this one with them
+                    continue  # all reads of this vault wait now, this one with them
             await asyncio.sleep(wait)
         raise AssertionError
 

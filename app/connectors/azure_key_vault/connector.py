@@ -28,7 +28,7 @@ from app.connectors.azure_key_vault.current import (
 from app.connectors.azure_key_vault.looking import Looking
 from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.result import result
-from app.connectors.azure_key_vault.sending import Look, send
+from app.connectors.azure_key_vault.sending import Look, in_time, send
 from app.connectors.azure_key_vault.vaults import Vaults
 from app.deployment.connector import Held, Proof, Served, Standing
 from app.deployment.model import Deployment, Plan, Rollback, Snapshot, Target
@@ -39,7 +39,7 @@ _PFX_LIMIT: Final = 25 * 1024  # characters of base64: the secret of a certifica
 _PFX_NEAR: Final = 15 * 1024  # bytes of DER below which no PFX comes near that
 _LONGEST_TAG: Final = 256
 _FRESH_S: Final = 1.0  # a look this young needs no other before the import
-_SEND_S: Final = 1.0  # what an import needs at the least, after it has waited for its turn
+_SEND_S: Final = 10.0  # for an import and its read-back, after it has waited for its turn
 _ASKED_S: Final = 0.002  # by then both questions of a look are on their way
 _OURS: Final = frozenset({Whose.OURS})
 _RESTORED: Final = frozenset({Whose.RESTORED})
@@ -116,7 +116,7 @@ class AzureKeyVault:
         value = base64.b64encode(held.bundle.pfx()).decode()
         wanted = tags.for_import(deployment)
         body = previous.request(value, PFX, held.bundle.leaf, wanted, enabled=True)
-        return await send(vault, name, body, there, self._patience, _in_time(held))
+        return await send(vault, name, body, there, self._patience, _too_late(held))
 
     async def verify(self, deployment: Deployment) -> Proof:
         """Read back: one version-less read that shows our version proves it and its currency."""
@@ -187,7 +187,10 @@ class AzureKeyVault:
         if looked is None:
             return await self._look_after_a_crash(look)
         just_now = asyncio.get_running_loop().time() - looked < _FRESH_S
-        return None if just_now else await look(())
+        if just_now:
+            return None
+        async with in_time(_too_late(held)):
+            return await look(())
 
     async def _look_after_a_crash(self, look: Look) -> str | None:
         """As `_look_first`; what the crash cut off may have been sent, and be on its way still.
@@ -241,7 +244,7 @@ class AzureKeyVault:
         vault, name = self._reach(deployment)
         there = partial(landed, vault, name, deployment, _RESTORED)
         made = await self._look_first(held, there)
-        made = made or await send(vault, name, body, there, self._patience, _in_time(held))
+        made = made or await send(vault, name, body, there, self._patience, _too_late(held))
         return await self._restored(deployment, snapshot, made)
 
     async def _restored(self, deployment: Deployment, snapshot: Snapshot, made: str) -> str:
@@ -305,7 +308,7 @@ async def _pack(held: Held) -> None:
         held.bundle.pack()
 
 
-def _in_time(held: Held) -> float | None:
+def _too_late(held: Held) -> float | None:
     """When it is too late to begin an import: what was sent before its deadline may be applied."""
     return None if held.deadline is None else held.deadline - _SEND_S
 

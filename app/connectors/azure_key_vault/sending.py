@@ -5,14 +5,41 @@ singly, so an answer that does not say what happened is followed by a look, not 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from app.connectors.azure_key_vault.client import Unclear, Vault
 from app.connectors.azure_key_vault.patience import Patience
-from app.errors import ImportOutcomeUnknown, TargetError, TargetThrottled, VersionConflict
+from app.errors import (
+    DeployError,
+    ImportOutcomeUnknown,
+    TargetError,
+    TargetThrottled,
+    VersionConflict,
+)
 
 Look = Callable[[Sequence[float]], Awaitable[str | None]]
+
+_NO_ROOM: Final = (
+    "Too many imports wait for this vault or its subscription, or it is throttling or slow: this "
+    "one was not sent in time. Send again later, slower, or to more vaults; see "
+    "AZURE__VAULT_IMPORTS."
+)
+
+
+@asynccontextmanager
+async def in_time(until: float | None) -> AsyncIterator[None]:
+    """What comes before a POST, and is given up for good *until* then, by the loop's clock.
+
+    Raises:
+        TargetThrottled: it took longer; nothing was sent.
+    """
+    try:
+        async with asyncio.timeout_at(until):
+            yield
+    except TimeoutError:
+        raise TargetThrottled(_NO_ROOM) from None
 
 
 async def send(
@@ -32,7 +59,7 @@ async def send(
         look: says under which version it landed, or `None` where it did not; given the seconds
             to wait before it looks again.
         patience: how long to wait, and how often to try.
-        until: when to stop waiting for room in the vault's budget, by the event loop's clock.
+        until: when it is too late to begin, by the event loop's clock.
 
     Raises:
         ImportOutcomeUnknown: it may have been applied, and looking did not settle it.
@@ -52,7 +79,7 @@ async def send(
                 return landed
             if wait is None:
                 raise _verdict(unclear.trouble, silent=silent) from unclear
-        except TargetError as refused:
+        except (TargetError, VersionConflict) as refused:
             if not silent:
                 raise
             # It speaks of the last POST only; of an earlier one without an answer a look does.
@@ -77,8 +104,9 @@ async def _send(
     """
     most = len(patience.throttled)
     for throttled in range(most + 1):
-        waited = await vault.room(until)
-        landed = await look(()) if waited or throttled else None
+        async with in_time(until):
+            waited = await vault.room()
+            landed = await look(()) if waited or throttled else None
         if landed is not None:
             return landed
         try:
@@ -89,7 +117,7 @@ async def _send(
     raise AssertionError
 
 
-async def _looked(look: Look, patience: Patience, trouble: TargetError) -> str | None:
+async def _looked(look: Look, patience: Patience, trouble: DeployError) -> str | None:
     try:
         return await look(patience.stale)
     except (TargetError, VersionConflict) as blind:  # not to be seen, or no longer there to be seen

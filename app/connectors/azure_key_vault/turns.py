@@ -36,6 +36,8 @@ class Line:
         place: asyncio.Future[None] = loop.create_future()
         self.waiting.append(place)
         self._turns.join(self)
+        if place.done():  # others wait, but for vaults of their own
+            return 0.0
         await place  # if this is cancelled, the place is passed over
         return loop.time() - began
 

@@ -39,7 +39,7 @@ AT_ONCE: Final = Patience(
 )
 BUDGETS: Final = ("vault_imports", "vault_calls", "subscription_imports", "subscription_calls")
 NO_BUDGET: Final = 1_000_000_000  # so that nothing waits in tests of something else
-LIMITS: Final = saga.Limits(deadline_s=20, rollback_s=20)
+LIMITS: Final = saga.Limits(deadline_s=30, rollback_s=30)
 
 Happening = Fault | Callable[[], object]
 Happenings = Mapping[State, Sequence[Happening]]

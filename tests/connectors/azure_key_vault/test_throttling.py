@@ -22,6 +22,7 @@ IMPORT = "import_certificate"
 STEADY = Patience(
     read=(0,), stale=(0,), down=(), unclear=(0,), throttled=(1, 2, 4), chance=lambda: 0.0
 )
+_LOST = Fault(operation="import", effect=Drop())
 
 
 async def deploy_many(
@@ -185,9 +186,43 @@ async def test_an_import_without_an_answer_whose_repetition_has_no_turn_is_said_
     open_playground: Open, new: Issued
 ) -> None:
     async with open_playground(vault_imports=1) as play:
-        lost = Fault(operation="import", effect=Drop())
-        run = await play.deploy(new, at={State.IMPORTING: [lost]})
+        run = await play.deploy(new, at={State.IMPORTING: [_LOST]})
 
+    assert run.code == "import-outcome-unknown"
+    assert play.imports() == 1
+
+
+@pytest.mark.usefixtures("no_time")
+async def test_a_deployment_that_cannot_look_again_in_time_sends_nothing_and_says_so(
+    open_playground: Open, new: Issued
+) -> None:
+    patience = Patience(read=(0, 0), throttled=(0.001, 5), chance=lambda: 0.0)
+    refused = Answer(status=429)
+    async with open_playground(patience=patience) as play:
+        play.emulator.faults.add(Fault(operation="import", effect=refused))
+        look = Fault(operation="get_certificate", nth=2, effect=refused, count=2)
+        play.emulator.faults.add(look)
+        run = await play.deploy(new)
+
+    assert (run.final.state, run.code) == (State.FAILED, "target-throttled")
+    assert play.vault.versions(NAME) == []
+
+
+async def test_a_lost_import_is_unknown_where_its_name_is_deleted_before_its_next_turn(
+    open_playground: Open, old: Issued, new: Issued
+) -> None:
+    async with open_playground(vault_imports=2) as play:
+        play.store(old)
+        gone: list[object] = []
+
+        def delete(_: float) -> None:
+            if not gone:
+                gone.append(play.vault.soft_delete(NAME))
+
+        with hurrying(delete):
+            run = await play.deploy(new, at={State.IMPORTING: [_LOST]})
+
+    assert gone
     assert run.code == "import-outcome-unknown"
     assert play.imports() == 1
 
