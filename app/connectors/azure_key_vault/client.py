@@ -118,7 +118,7 @@ class Vault:
             Unclear: it may have been applied.
             TargetError: it was surely not.
         """
-        request = HttpRequest(
+        request = _Once(
             "POST",
             f"/certificates/{name}/import",
             headers=_JSON,
@@ -160,7 +160,7 @@ class Vault:
         for wait in (*self._waits, None):
             await self._allowance.take(operation)
             try:
-                response = await self._send(operation, HttpRequest("GET", path, headers=_READ))
+                response = await self._send(operation, _Once("GET", path, headers=_READ))
             except _Lost as lost:
                 if wait is None or not lost.trouble.retryable:
                     raise lost.trouble from lost
@@ -184,6 +184,13 @@ class Vault:
         self._counted(operation, str(response.status_code))
         self._allowance.answered(operation, response.status_code)
         return response
+
+
+class _Once(HttpRequest):
+    """A request that is sent once, so the SDK need not copy it before it completes the address."""
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> "_Once":
+        return self
 
 
 class _Lost(Exception):
