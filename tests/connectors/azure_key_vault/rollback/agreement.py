@@ -222,6 +222,7 @@ def _the_trail_says_the_same(seen: Seen) -> None:
     assert told.get("error_code") == (final.error.code if final.error else None)
     assert final.rollback is not None
     assert told["rollback_plan"] == final.rollback.plan.value
+    assert told.get("rollback_reason") == final.rollback.reason
     assert told.get("rollback_version_id") == final.rollback.version_id
     assert told.get("previous_version_id") == (seen.before[-1].version if seen.before else None)
 
