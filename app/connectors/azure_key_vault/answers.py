@@ -40,14 +40,20 @@ class Version:
 
 
 class Secret:
-    """The secret of a version: the whole PFX or PEM with its key. Never printed, never pickled."""
+    """The secret of a version: the whole PFX or PEM with its key. Never printed, never pickled.
 
-    __slots__ = ("content_type", "value", "version_id")
+    One that is not `managed` is no certificate's, but stands under the name by itself.
+    """
 
-    def __init__(self, *, version_id: str, content_type: str, value: str) -> None:
+    __slots__ = ("content_type", "managed", "value", "version_id")
+
+    def __init__(
+        self, *, version_id: str, content_type: str, value: str, managed: bool = True
+    ) -> None:
         self.version_id = version_id
         self.content_type = content_type
         self.value = value
+        self.managed = managed
 
     def __repr__(self) -> str:
         return "<Secret>"
@@ -89,7 +95,7 @@ _TABLE: Final[dict[tuple[int, str], type[errors.TargetError]]] = {
     (409, "ObjectIsDeletedButRecoverable"): errors.NameSoftDeleted,
     (409, "ObjectIsBeingDeleted"): errors.NameBeingDeleted,
     (409, "Forbidden"): errors.PendingOperation,  # a 409 that calls itself Forbidden
-    (409, "Conflict"): errors.NameTaken,
+    (409, "Conflict"): errors.TargetConflict,
 }
 # (status, a part of the message): for answers without an inner code
 _TEXTS: Final[tuple[tuple[int, str, type[errors.TargetError]], ...]] = (
@@ -106,7 +112,7 @@ _BY_STATUS: Final[dict[int, type[errors.TargetError]]] = {
     400: errors.CertificateRejected,
     401: errors.TargetUnauthenticated,
     403: errors.TargetForbidden,
-    409: errors.NameTaken,
+    409: errors.TargetConflict,
     413: errors.CertificateRejected,
     429: errors.TargetThrottled,
 }
@@ -195,7 +201,8 @@ def secret(body: bytes) -> Secret:
     if not version_id or not isinstance(value, str):
         raise ValueError("no secret")
     content_type = str(found.get("contentType") or PFX)
-    return Secret(version_id=version_id, content_type=content_type, value=value)
+    managed = found.get("managed") is True
+    return Secret(version_id=version_id, content_type=content_type, value=value, managed=managed)
 
 
 def _json(body: bytes) -> Mapping[str, Any]:

@@ -145,10 +145,13 @@ CATALOGUE = [
         "Conflict",
         None,
         "There is a key of that name.",
-        "name-taken-by-key-or-secret",
-        id="taken",
+        "target-conflict",
+        id="conflict",
     ),
-    pytest.param(409, None, None, "", "name-taken-by-key-or-secret", id="taken-without-code"),
+    pytest.param(409, None, None, "", "target-conflict", id="conflict-without-code"),
+    pytest.param(
+        409, "Conflict", "SomethingNew", "", "target-conflict", id="conflict-of-a-new-kind"
+    ),
     pytest.param(
         409,
         "Conflict",

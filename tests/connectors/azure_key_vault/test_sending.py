@@ -142,7 +142,7 @@ async def test_another_writer_who_came_with_an_unclear_answer_is_not_overwritten
         (403, "Forbidden", "ForbiddenByRbac", "target-forbidden-rbac"),
         (403, "Forbidden", "ForbiddenByPolicy", "target-forbidden-policy"),
         (409, "Conflict", "ObjectIsDeletedButRecoverable", "name-soft-deleted"),
-        (409, "Conflict", None, "name-taken-by-key-or-secret"),
+        (409, "Conflict", None, "target-conflict"),
         (413, "TooLarge", None, "certificate-rejected"),
     ],
 )
