@@ -5,15 +5,19 @@ whole seconds. What is ours is told by the id that our import returned, or by ou
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
+from typing import TypeVar
 
 from app.connectors.azure_key_vault import tags
 from app.connectors.azure_key_vault.answers import Version
 from app.connectors.azure_key_vault.client import Vault
+from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.previous import CONTENT_TYPE, EXPORTABLE
 from app.deployment.model import Deployment, Snapshot, State
-from app.errors import Superseded, VersionConflict
+from app.errors import Superseded, TargetError, VersionConflict
+
+_Found = TypeVar("_Found")
 
 
 class Whose(StrEnum):
@@ -54,6 +58,18 @@ async def settle(
         found = whose(latest, deployment)
         if wait is None or found in until or found is Whose.STRANGERS:
             return found, latest
+        await asyncio.sleep(wait)
+    raise AssertionError
+
+
+async def patiently(look: Callable[[], Awaitable[_Found]], patience: Patience) -> _Found:
+    """Look; a vault that cannot be read for a while is no reason to undo."""
+    for wait in (*patience.down, None):
+        try:
+            return await look()
+        except TargetError as trouble:
+            if wait is None or not trouble.retryable:
+                raise
         await asyncio.sleep(wait)
     raise AssertionError
 

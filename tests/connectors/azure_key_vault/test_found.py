@@ -219,7 +219,7 @@ async def test_an_odd_answer_to_an_import_is_followed_by_a_look(
 async def test_a_look_is_as_old_as_its_question_however_long_its_secret_took(
     play: Playground, old: Issued, new: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.connectors.azure_key_vault.connector._FRESH_S", 0.1)
+    monkeypatch.setattr("app.connectors.azure_key_vault.before._FRESH_S", 0.1)
     play.store(old)
     theirs = authority("Stranger").issue()
     play.emulator.faults.add(Fault(operation="get_secret", effect=Delay(seconds=0.2)))
@@ -239,7 +239,7 @@ def _purge(play: Playground) -> None:
 async def test_a_certificate_deleted_before_the_import_is_not_made_anew(
     play: Playground, old: Issued, new: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.connectors.azure_key_vault.connector._FRESH_S", 0)
+    monkeypatch.setattr("app.connectors.azure_key_vault.before._FRESH_S", 0)
     play.store(old)
 
     run = await play.deploy(new, at={State.IMPORTING: [lambda: _purge(play)]})

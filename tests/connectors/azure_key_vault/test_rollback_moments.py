@@ -22,7 +22,7 @@ from tests.connectors.azure_key_vault.rollback.meetings import CRASHED, WORKS
 from tests.connectors.azure_key_vault.rollback.plans import CANNOT, FIRST, SECRET, Case, Issuance
 
 WRONG = LANDS[0]
-FRESH = "app.connectors.azure_key_vault.connector._FRESH_S"
+FRESH = "app.connectors.azure_key_vault.before._FRESH_S"
 
 
 @pytest.fixture(name="late")

@@ -349,7 +349,7 @@ async def test_an_import_that_lands_after_a_later_refusal_is_undone_not_denied(
 async def test_a_look_that_is_no_longer_fresh_is_repeated_before_the_import(
     play: Playground, old: Issued, new: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.connectors.azure_key_vault.connector._FRESH_S", 0)
+    monkeypatch.setattr("app.connectors.azure_key_vault.before._FRESH_S", 0)
     play.store(old)
 
     run = await play.deploy(new, at={State.IMPORTING: [lambda: play.store(new)]})

@@ -161,7 +161,7 @@ async def test_a_repeat_that_changes_nothing_does_not_wait_for_an_import(
 def _no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment may wait for its turn for a tenth of a second."""
     left = LIMITS.deadline_s - 0.1
-    monkeypatch.setattr("app.connectors.azure_key_vault.connector._SEND_S", left)
+    monkeypatch.setattr("app.connectors.azure_key_vault.before._SEND_S", left)
 
 
 @pytest.mark.usefixtures("no_time")
