@@ -144,7 +144,7 @@ class Connector(Protocol):
         """
 
     async def conflict(self, target: Target) -> DeployError | None:
-        """What would stand in the way of a first import, such as a deleted certificate's name."""
+        """What would have an import refused, such as a deleted certificate's name. No write."""
 
     async def served(self, target: Target) -> Served | None:
         """What the target serves now, `None` where there is nothing."""

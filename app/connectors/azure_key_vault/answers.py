@@ -189,6 +189,11 @@ def unfinished(body: bytes) -> bool:
     return disabled and "id" in found and "kid" not in found and "cer" not in found
 
 
+def in_progress(body: bytes) -> bool:
+    """Whether a creation that a name has, or had, is still under way."""
+    return _json(body).get("status") == "inProgress"
+
+
 def secret(body: bytes) -> Secret:
     """The secret in an answer.
 

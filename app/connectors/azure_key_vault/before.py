@@ -1,4 +1,4 @@
-"""What is there before we act: the look that an import or a rollback begins with.
+"""What is there before we act: the look that an import, a rollback or a plan begins with.
 
 Where this very run has looked just now, no second look is needed. After a crash nobody knows what
 was sent, and it may be on its way still, so that is looked for patiently.
@@ -22,6 +22,20 @@ _FRESH_S: Final = 1.0  # a look this young needs no other before the import
 _SEND_S: Final = 10.0  # for an import and its read-back, after it has waited for its turn
 _ACTED: Final = frozenset(Whose) - {Whose.BEFORE, Whose.GONE}
 _NO_LONGER_THERE: Final = "The previous version's secret is no longer there with its key."
+
+
+async def in_the_way(vault: Vault, name: str) -> errors.DeployError | None:
+    """What would have an import under *name* refused, as far as reading tells.
+
+    Between a deletion and its end neither the certificate nor the deleted one is shown, so that
+    is known only where the vault says so itself.
+    """
+    try:
+        if await vault.deleted(name):
+            return errors.NameSoftDeleted()
+        return errors.PendingOperation() if await vault.pending(name) else None
+    except (errors.NameSoftDeleted, errors.NameBeingDeleted, errors.PendingOperation) as told:
+        return told
 
 
 def too_late(held: Held) -> float | None:

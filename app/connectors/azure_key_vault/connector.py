@@ -155,10 +155,9 @@ class AzureKeyVault:
         return await self._put_back(replace(deployment, version_id=failed), snapshot, held, body)
 
     async def conflict(self, target: Target) -> DeployError | None:
-        """A soft-deleted certificate that holds the name."""
+        """A deleted certificate that holds the name, or a creation under way."""
         config = _config(target)
-        deleted = await self._vaults.of(config).deleted(config.certificate_name)
-        return errors.NameSoftDeleted() if deleted else None
+        return await before.in_the_way(self._vaults.of(config), config.certificate_name)
 
     async def served(self, target: Target) -> Served | None:
         """What the vault serves under the name now."""
