@@ -316,7 +316,7 @@ class TargetForbiddenRbac(TargetForbidden):
 
 
 class TargetForbiddenPolicy(TargetForbidden):
-    """The vault's access policy gives our identity no such permission: add it (get, import)."""
+    """The vault's access policy gives our identity no such permission: add get, list, import."""
 
     code = "target-forbidden-policy"
 

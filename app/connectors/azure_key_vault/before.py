@@ -12,9 +12,10 @@ from app import errors
 from app.connectors.azure_key_vault import previous
 from app.connectors.azure_key_vault.answers import Version
 from app.connectors.azure_key_vault.client import Vault
-from app.connectors.azure_key_vault.current import Whose, patiently, settle
+from app.connectors.azure_key_vault.current import patiently, settle
 from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.sending import Look, in_time
+from app.connectors.azure_key_vault.whose import Whose
 from app.deployment.connector import Held
 from app.deployment.model import Deployment, Plan, Rollback, Snapshot
 

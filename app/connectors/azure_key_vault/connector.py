@@ -18,19 +18,13 @@ from app.connectors.azure_key_vault import before, previous, tags
 from app.connectors.azure_key_vault.answers import PFX, Version
 from app.connectors.azure_key_vault.client import Vault
 from app.connectors.azure_key_vault.config import AzureKeyVaultTarget, AzureOptions
-from app.connectors.azure_key_vault.current import (
-    Whose,
-    as_before,
-    in_form_as_before,
-    landed,
-    patiently,
-    settle,
-)
+from app.connectors.azure_key_vault.current import landed, patiently, settle
 from app.connectors.azure_key_vault.looking import Looking
 from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.result import result
 from app.connectors.azure_key_vault.sending import send
 from app.connectors.azure_key_vault.vaults import Vaults
+from app.connectors.azure_key_vault.whose import Whose, as_before, in_form_as_before
 from app.deployment.connector import Held, Proof, Served, Standing
 from app.deployment.model import Deployment, Plan, Snapshot, Target
 from app.errors import DeployError, Fault
