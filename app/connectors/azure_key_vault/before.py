@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from app import errors
-from app.connectors.azure_key_vault import previous
+from app.connectors.azure_key_vault import previous, tags
 from app.connectors.azure_key_vault.answers import Version
 from app.connectors.azure_key_vault.client import Vault
 from app.connectors.azure_key_vault.current import patiently, settle
@@ -76,9 +76,17 @@ async def what_to_undo(
     waits = patience.late if silent else patience.stale
     until = _ACTED - {Whose.OURS} if crashed else _ACTED
     look = partial(settle, vault, name, deployment, until=until, waits=waits)
-    found = await patiently(look, patience)
+    found, latest = await patiently(look, patience)
     held.looked = asyncio.get_running_loop().time()
-    return found
+    held.landed = _failed_version(found, latest)
+    return found, latest
+
+
+def _failed_version(found: Whose, latest: Version | None) -> str | None:
+    """Which version is to be undone, or was: what undoes it names it."""
+    if latest is None:
+        return None
+    return {Whose.OURS: latest.id, Whose.RESTORED: latest.tags.get(tags.ROLLBACK_OF)}.get(found)
 
 
 async def read_again(

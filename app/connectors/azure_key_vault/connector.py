@@ -138,7 +138,7 @@ class AzureKeyVault:
         if found is Whose.GONE:  # somebody wanted it gone, and a new version would undo that
             raise await self.conflict(deployment.target) or errors.VerificationFailed(_DELETED)
         if found is Whose.RESTORED and latest is not None:
-            return await self._restored(deployment, snapshot, latest.id)
+            return await self._restored(deployment, snapshot, held, latest.id)
         if found is Whose.OURS and latest is not None and in_form_as_before(latest, snapshot):
             return latest.id  # the very same certificate, imported once more: it is served
         failed = deployment.version_id or (latest.id if latest else "")
@@ -187,10 +187,13 @@ class AzureKeyVault:
         there = partial(landed, vault, name, deployment, _RESTORED)
         made = await before.already(held, there, self._patience)
         made = made or await send(vault, name, body, there, self._patience, before.too_late(held))
-        return await self._restored(deployment, snapshot, made)
+        return await self._restored(deployment, snapshot, held, made)
 
-    async def _restored(self, deployment: Deployment, snapshot: Snapshot, made: str) -> str:
+    async def _restored(
+        self, deployment: Deployment, snapshot: Snapshot, held: Held, made: str
+    ) -> str:
         """Read back that version *made* is current and is the previous certificate again."""
+        held.put_back = made
         found, latest = await self._read_back(deployment, until=_RESTORED)
         if found is Whose.STRANGERS and latest is not None and latest.id != made:
             raise errors.Superseded

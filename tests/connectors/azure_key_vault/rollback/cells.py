@@ -235,7 +235,8 @@ def _undone(case: Case, cause: Cause, meets: Meets, end: End) -> Cell:
         undoing = told and cause.serves is not Serves.NEW
         code = "verification-failed" if undoing else None if told else "key-gone"
     middle = (Action.IMPORTED,) * told + (Action.ROLLING_BACK,) * undoing
-    if case is FIRST and end.state is State.FAILED and told:
+    found = cause in LANDS and meets in (WORKS, NOT_FOUND, CRASHED)
+    if case is FIRST and end.state is State.FAILED and (told or found):
         code = "verification-failed"
     return Cell(case=case, cause=cause, meets=meets, end=end, code=code, middle=middle)
 

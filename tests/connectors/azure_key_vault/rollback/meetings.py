@@ -18,6 +18,7 @@ from tests.connectors.azure_key_vault.rollback.causes import (
 from tests.connectors.azure_key_vault.rollback.ends import (
     LEFT_ALONE,
     OVERTAKEN,
+    OVERTAKEN_UNSEEN,
     RESTORED,
     Dies,
     End,
@@ -153,7 +154,7 @@ _READ_BACK = (
     ),
     Meets(
         name="a-stranger-after-503",
-        end=OVERTAKEN,
+        end=OVERTAKEN_UNSEEN,
         happenings=[fault("import", AnotherWriter()), fault("import", UNAVAILABLE_BUT_APPLIED)],
     ),
     Meets(
@@ -173,7 +174,7 @@ _READ_BACK = (
     ),
     Meets(
         name="no-look-after-503",
-        end=unseen("import-outcome-unknown"),
+        end=unseen("import-outcome-unknown", names=False),
         happenings=[
             fault("import", UNAVAILABLE_BUT_APPLIED),
             fault("get_certificate", UNAVAILABLE, nth=2, count=ALWAYS),
@@ -226,17 +227,17 @@ _CRASHES = (
     ),
     Meets(
         name="a-crash-before-its-end-and-no-read",
-        end=unseen("target-unavailable"),
+        end=unseen("target-unavailable", names=False),
         dies=_DONE,
         again=[fault("get_certificate", UNAVAILABLE, count=ALWAYS)],
-        keyless=unseen("target-unavailable"),
+        keyless=unseen("target-unavailable", names=False),
     ),
     Meets(
         name="a-crash-before-its-end-and-a-stranger",
-        end=OVERTAKEN,
+        end=OVERTAKEN_UNSEEN,
         dies=_DONE,
         again=[a_stranger_writes],
-        keyless=OVERTAKEN,
+        keyless=OVERTAKEN_UNSEEN,
     ),
     Meets(
         name="a-crash-before-its-end-of-403",
