@@ -124,9 +124,9 @@ class Vault:
             return False
         raise _refused(response)
 
-    async def room(self) -> bool:
-        """Wait until one import may be sent; whether that took any time."""
-        return await self._allowance.take(IMPORT) > 0
+    async def room(self, *, first: bool) -> bool:
+        """Wait until one import may be sent, *first* of all; whether that took any time."""
+        return await self._allowance.take(IMPORT, first=first) > 0
 
     async def import_certificate(self, name: str, body: Mapping[str, Any]) -> str:
         """Import once, where there is `room`, and say which version it made.

@@ -22,7 +22,7 @@ from app.connectors.azure_key_vault.current import landed, patiently, settle
 from app.connectors.azure_key_vault.looking import Looking
 from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.result import result
-from app.connectors.azure_key_vault.sending import send
+from app.connectors.azure_key_vault.sending import Turn, send
 from app.connectors.azure_key_vault.vaults import Vaults
 from app.connectors.azure_key_vault.whose import Whose, as_before, in_form_as_before
 from app.deployment.connector import Held, Proof, Served, Standing
@@ -106,7 +106,8 @@ class AzureKeyVault:
         value = base64.b64encode(held.bundle.pfx()).decode()
         wanted = tags.for_import(deployment)
         body = previous.request(value, PFX, held.bundle.leaf, wanted, enabled=True)
-        return await send(vault, name, body, there, self._patience, before.too_late(held))
+        turn = Turn(until=before.too_late(held))
+        return await send(vault, name, body, there, self._patience, turn)
 
     async def verify(self, deployment: Deployment) -> Proof:
         """Read back: one version-less read that shows our version proves it and its currency."""
@@ -186,7 +187,8 @@ class AzureKeyVault:
         vault, name = self._reach(deployment)
         there = partial(landed, vault, name, deployment, _RESTORED)
         made = await before.already(held, there, self._patience)
-        made = made or await send(vault, name, body, there, self._patience, before.too_late(held))
+        turn = Turn(until=before.too_late(held), first=True)
+        made = made or await send(vault, name, body, there, self._patience, turn)
         return await self._restored(deployment, snapshot, held, made)
 
     async def _restored(
