@@ -140,8 +140,9 @@ class AzureKeyVault:
             raise await self.conflict(deployment.target) or errors.VerificationFailed(_DELETED)
         if found is Whose.RESTORED and latest is not None:
             return await self._restored(deployment, snapshot, held, latest.id)
-        if found is Whose.OURS and latest is not None and in_form_as_before(latest, snapshot):
-            return latest.id  # the very same certificate, imported once more: it is served
+        served = latest is not None and in_form_as_before(latest, snapshot, rollback)
+        if found is Whose.OURS and latest is not None and served:
+            return latest.id  # the very same certificate, imported once more
         failed = deployment.version_id or (latest.id if latest else "")
         await before.read_again(vault, name, snapshot, rollback, held)
         again = tags.for_rollback(deployment, snapshot.tags, failed)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from app.connectors.azure_key_vault import tags
 from app.connectors.azure_key_vault.answers import Version
 from app.connectors.azure_key_vault.previous import CONTENT_TYPE, EXPORTABLE
-from app.deployment.model import Deployment, Snapshot, State
+from app.deployment.model import Deployment, Plan, Rollback, Snapshot, State
 
 
 class Whose(StrEnum):
@@ -43,11 +43,13 @@ def as_before(latest: Version, snapshot: Snapshot) -> bool:
     return (latest.thumbprint, latest.enabled) == (snapshot.thumbprint, snapshot.enabled)
 
 
-def in_form_as_before(latest: Version, snapshot: Snapshot) -> bool:
-    """Likewise, and in the form that its readers know."""
+def in_form_as_before(latest: Version, snapshot: Snapshot, rollback: Rollback) -> bool:
+    """Likewise, and in the form that its readers know; a secret that was read is exportable."""
+    wanted = dict(snapshot.attributes)
+    if rollback.plan is Plan.SECRET:
+        wanted[EXPORTABLE] = True
     form = {CONTENT_TYPE: latest.content_type, EXPORTABLE: latest.exportable}
-    kept = {key: snapshot.attributes.get(key, fact) for key, fact in form.items()} == form
-    return as_before(latest, snapshot) and kept
+    return as_before(latest, snapshot) and {**form, **wanted} == form
 
 
 def tagged_as_restored(found: Mapping[str, str], deployment: Deployment) -> bool:
@@ -83,10 +85,12 @@ def _untagged(latest: Version, deployment: Deployment) -> bool:
 def _again(latest: Version, deployment: Deployment) -> bool:
     """The previous certificate under a new version while we roll back, and nothing says whose.
 
-    Taken for ours likewise: what a rollback is for is served, whoever brought it.
+    Taken for ours likewise: what a rollback is for is served, whoever brought it. In another form
+    it is a stranger's, because ours would not be so.
     """
-    snapshot, unknown = deployment.snapshot, tags.DEPLOYMENT_ID not in latest.tags
-    if snapshot is None or deployment.state is not State.ROLLING_BACK or not unknown:
+    snapshot, rollback = deployment.snapshot, deployment.rollback
+    if snapshot is None or rollback is None or deployment.state is not State.ROLLING_BACK:
         return False
+    unknown = tags.DEPLOYMENT_ID not in latest.tags
     new = latest.id not in {snapshot.version_id, deployment.version_id}
-    return new and as_before(latest, snapshot)
+    return unknown and new and in_form_as_before(latest, snapshot, rollback)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -152,6 +153,19 @@ async def test_a_previous_certificate_that_another_deployment_put_back_is_theirs
 
     assert run.final.state is State.SUPERSEDED
     assert play.imports() == 1
+
+
+async def test_a_previous_certificate_that_somebody_put_back_is_a_rollback_only_in_its_form(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    play.store(old)
+    found = {}
+    for form in (PFX, PEM):
+        at = {State.ROLLING_BACK: [partial(play.store, old, content_type=form)]}
+        found[form] = (await play.deploy(new, at={State.IMPORTING: [SPOILED], **at})).final.state
+        play.emulator.faults.clear()
+
+    assert found == {PFX: State.ROLLED_BACK, PEM: State.SUPERSEDED}
 
 
 async def test_a_rollback_with_a_key_of_the_caller_leaves_a_pem_secret_a_pem(
