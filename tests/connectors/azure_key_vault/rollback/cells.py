@@ -27,6 +27,7 @@ from tests.connectors.azure_key_vault.rollback.causes import (
 )
 from tests.connectors.azure_key_vault.rollback.ends import End, Meets, refused, unseen
 from tests.connectors.azure_key_vault.rollback.meetings import (
+    CARRIER,
     CRASHED,
     DELETED,
     MEETS,
@@ -257,7 +258,7 @@ def _end(case: Case, cause: Cause, meets: Meets) -> End:
 
 def _hopeless(case: Case, cause: Cause, meets: Meets) -> End:
     """How a rollback ends that has nothing to put back, or nothing to do it with."""
-    if meets is STRANGER:
+    if meets in (STRANGER, CARRIER):
         return meets.end
     serves = meets.end.serves if meets is DELETED else None
     if meets is UNSAVED and cause.serves is Serves.NEW:

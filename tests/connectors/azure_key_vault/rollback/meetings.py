@@ -11,6 +11,7 @@ from tests.connectors.azure_key_vault.rollback.causes import (
     UNAVAILABLE_BUT_APPLIED,
     Serves,
     a_creation_is_pending,
+    a_stranger_carries_the_tags_over,
     a_stranger_writes,
     fault,
     somebody_deletes_it,
@@ -34,6 +35,12 @@ _APPLIED_504 = Answer(status=504, applied=True)
 WORKS = Meets(name="works", end=RESTORED, looks=True)
 STRANGER = Meets(
     name="a-stranger-before", end=LEFT_ALONE, happenings=[a_stranger_writes], looks=True
+)
+CARRIER = Meets(
+    name="a-stranger-with-our-tags-before",
+    end=LEFT_ALONE,
+    happenings=[a_stranger_carries_the_tags_over],
+    looks=True,
 )
 NO_READ = Meets(
     name="no-read",
@@ -240,6 +247,13 @@ _CRASHES = (
         keyless=OVERTAKEN_UNSEEN,
     ),
     Meets(
+        name="a-crash-before-its-end-and-a-stranger-with-our-tags",
+        end=OVERTAKEN_UNSEEN,
+        dies=_DONE,
+        again=[a_stranger_carries_the_tags_over],
+        keyless=OVERTAKEN_UNSEEN,
+    ),
+    Meets(
         name="a-crash-before-its-end-of-403",
         end=refused("target-forbidden-rbac", sends=2),
         happenings=[fault("import", FORBIDDEN, count=ALWAYS)],
@@ -270,6 +284,7 @@ TELLING = (
 MEETS = (
     WORKS,
     STRANGER,
+    CARRIER,
     NO_READ,
     DELETED,
     STALE_LOOK,
