@@ -11,14 +11,13 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from app import errors, pki
 from app.connectors.azure_key_vault import before, previous, tags
 from app.connectors.azure_key_vault.answers import PFX, Version
 from app.connectors.azure_key_vault.client import Vault
 from app.connectors.azure_key_vault.config import AzureKeyVaultTarget, AzureOptions
 from app.connectors.azure_key_vault.current import landed, patiently, settle
+from app.connectors.azure_key_vault.limits import faults
 from app.connectors.azure_key_vault.looking import Looking
 from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.result import result
@@ -30,9 +29,6 @@ from app.deployment.model import Deployment, Plan, Snapshot, Target
 from app.errors import DeployError, Fault
 from app.pki import Bundle, Notice
 
-_PFX_LIMIT: Final = 25 * 1024  # characters of base64: the secret of a certificate is 25 KB at most
-_PFX_NEAR: Final = 15 * 1024  # bytes of DER below which no PFX comes near that
-_LONGEST_TAG: Final = 256
 _ASKED_S: Final = 0.002  # by then both questions of a look are on their way
 _OURS: Final = frozenset({Whose.OURS})
 _RESTORED: Final = frozenset({Whose.RESTORED})
@@ -74,13 +70,7 @@ class AzureKeyVault:
         self, target: Target, bundle: Bundle | None, metadata: Mapping[str, str]
     ) -> tuple[Fault, ...]:
         """What the operator or Key Vault's limits forbid."""
-        url, id_ = _config(target).vault_url, metadata.get("certificate_id", "")
-        found = (
-            (not self._options.allows(url), _NOT_ALLOWED),
-            (bundle is not None and _too_large(bundle), _TOO_LARGE),
-            (len(id_) > _LONGEST_TAG, _ID_TOO_LONG),
-        )
-        return tuple(fault for wrong, fault in found if wrong)
+        return faults(self._options, _config(target).vault_url, bundle, metadata)
 
     async def snapshot(self, deployment: Deployment, held: Held) -> Standing:
         """Look at the vault, and keep what a rollback needs."""
@@ -214,21 +204,6 @@ class AzureKeyVault:
 
 
 _DELETED: Final = "The certificate was deleted from the vault meanwhile."
-_NOT_ALLOWED: Final = Fault(
-    field="target_config.vault_url",
-    code="vault-not-allowed",
-    message="The operator of this service does not let it deploy to this vault.",
-)
-_TOO_LARGE: Final = Fault(
-    field="chain_pem",
-    code="bundle-too-large",
-    message="Key Vault keeps 25 KB of PFX in base64; send fewer or smaller certificates.",
-)
-_ID_TOO_LONG: Final = Fault(
-    field="metadata.certificate_id",
-    code="certificate-id-too-long",
-    message="It becomes a tag, and Key Vault keeps 256 characters of one.",
-)
 
 
 async def _pack(held: Held) -> None:
@@ -240,13 +215,6 @@ async def _pack(held: Held) -> None:
 
 def _config(target: Target) -> AzureKeyVaultTarget:
     return AzureKeyVaultTarget.model_validate(target.config)
-
-
-def _too_large(bundle: Bundle) -> bool:
-    """Whether the PFX passes the limit; it is built only where it could."""
-    certificates = (bundle.leaf, *bundle.chain)
-    near = sum(len(one.public_bytes(Encoding.DER)) for one in certificates) > _PFX_NEAR
-    return near and len(base64.b64encode(bundle.pfx())) > _PFX_LIMIT
 
 
 def _tags_differ(latest: Version, deployment: Deployment) -> tuple[Notice, ...]:
