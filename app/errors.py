@@ -26,7 +26,7 @@
             ├── TargetForbidden    …Rbac  …Policy  …Firewall  …Connection
             ├── TargetNotFound     TargetUnreachable  TargetThrottled  TargetUnavailable
             ├── NameSoftDeleted    NameBeingDeleted  PendingOperation  NameTaken
-            └── CertificateRejected
+            └── TargetConflict     CertificateRejected
 
 A class is its `code` (stable, part of the API), whether the same request may work later
 (`retryable`), and a docstring that says what to do: it is the message people read, so it never
@@ -316,7 +316,7 @@ class TargetForbiddenRbac(TargetForbidden):
 
 
 class TargetForbiddenPolicy(TargetForbidden):
-    """The vault's access policy gives our identity no such permission: add it (get, import)."""
+    """The vault's access policy gives our identity no such permission: add get, list, import."""
 
     code = "target-forbidden-policy"
 
@@ -383,6 +383,12 @@ class NameTaken(TargetError):
     """A separate key or secret has this name, so no certificate can. Use another name."""
 
     code = "name-taken-by-key-or-secret"
+
+
+class TargetConflict(TargetError):
+    """Something else under this name stands in the way, such as a key or a secret. Look there."""
+
+    code = "target-conflict"
 
 
 class CertificateRejected(TargetError):

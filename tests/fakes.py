@@ -103,8 +103,10 @@ class Shelf:
             return found.id if found and found.undoes else None
         if deployment.rollback is None or deployment.rollback.plan is Plan.IMPOSSIBLE:
             raise errors.RollbackImpossible
+        held.landed = found.id
         before = str(held.previous or snapshot.thumbprint)  # read again after a crash
         made = self._add(replace(found, thumbprint=before, undoes=True), "rollback")
+        held.put_back = made.id
         await self._meet(State.ROLLING_BACK, late=True)
         return made.id
 

@@ -49,7 +49,10 @@ class RollbackPlan(Answer):
 
 
 class Rollback(RollbackPlan):
-    """The plan, and how it ended if it was needed."""
+    """The plan, and how it ended if it was needed.
+
+    `version_id` is the version that it made, where that is known, however it ended.
+    """
 
     outcome: Outcome | None
     version_id: str | None

@@ -35,10 +35,12 @@ async def plan(deployment: Deployment, held: Held, connector: Connector) -> answ
     draft = replace(deployment, state=State.SNAPSHOTTING)
     try:
         standing = await in_time(connector.snapshot(draft, held))
-        hindrance = None if standing.snapshot else await in_time(connector.conflict(draft.target))
+        planned = saga.planned(draft, standing)
+        imports = planned.state is not State.UNCHANGED
+        hindrance = await in_time(connector.conflict(draft.target)) if imports else None
     except errors.DeployError as refusal:
         return _blind(draft, refusal)
-    return _seen(saga.planned(draft, standing), standing, hindrance)
+    return _seen(planned, standing, hindrance)
 
 
 def _seen(

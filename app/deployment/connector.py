@@ -21,9 +21,20 @@ class Held:
     crash all three are gone. `looked` is when the snapshot was taken in this very run, by the
     event loop's clock, so that an import right after it need not look first; whoever imports
     takes it back. `deadline` is when the step under way is broken off, by the same clock.
+
+    `landed` and `put_back` are what a rollback learns on its way, and is told however it ends:
+    under which version the failed import was found, and which one puts the snapshot back.
     """
 
-    __slots__ = ("bundle", "deadline", "looked", "previous", "previous_key")
+    __slots__ = (
+        "bundle",
+        "deadline",
+        "landed",
+        "looked",
+        "previous",
+        "previous_key",
+        "put_back",
+    )
 
     def __init__(
         self, bundle: Bundle | None = None, previous_key: PrivateKey | None = None
@@ -33,6 +44,8 @@ class Held:
         self.previous: object | None = None
         self.looked: float | None = None
         self.deadline: float | None = None
+        self.landed: str | None = None
+        self.put_back: str | None = None
 
     def __repr__(self) -> str:
         return "<Held>"
@@ -135,6 +148,8 @@ class Connector(Protocol):
     async def roll_back(self, deployment: Deployment, held: Held) -> str | None:
         """Put the snapshot back and read it back; say under which version.
 
+        Keeps in *held* what it learns of versions, for where it fails or is broken off.
+
         Returns `None` where there is nothing to put back: the target serves what it did before,
         or the failed import was the first under its name.
 
@@ -144,7 +159,7 @@ class Connector(Protocol):
         """
 
     async def conflict(self, target: Target) -> DeployError | None:
-        """What would stand in the way of a first import, such as a deleted certificate's name."""
+        """What would have an import refused, such as a deleted certificate's name. No write."""
 
     async def served(self, target: Target) -> Served | None:
         """What the target serves now, `None` where there is nothing."""

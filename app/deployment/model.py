@@ -122,7 +122,10 @@ class Snapshot:
 
 @dataclass(frozen=True, kw_only=True)
 class Rollback:
-    """The plan, why there is none, and how it ended if it was needed."""
+    """The plan, why there is none, and how it ended if it was needed.
+
+    `version_id` is the version that it made, as far as that is known, however it ended.
+    """
 
     plan: Plan
     reason: str | None = None
@@ -238,7 +241,9 @@ def left(deployment: Deployment) -> Deployment:
 def _to_a_person(deployment: Deployment, failure: errors.DeployError) -> str:
     """What to do when a rollback failed: where to look, and which version to put back."""
     before, ours = deployment.snapshot, deployment.version_id
+    restored = deployment.rollback.version_id if deployment.rollback else None
     versions = f" Ours is version {ours}." if ours else ""
+    versions += f" The rollback made version {restored}." if restored else ""
     if before is not None:
         versions += f" Put back version {before.version_id}, or import a certificate that is right."
     return (

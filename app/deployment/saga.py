@@ -94,9 +94,9 @@ async def _advance(
     except TimeoutError:
         importing = deployment.state is State.IMPORTING
         late = errors.ImportDeadlineExceeded if importing else errors.DeadlineExceeded
-        return failed(deployment, late())
+        return failed(_learnt(deployment, held), late())
     except errors.DeployError as failure:
-        return failed(deployment, failure)
+        return failed(_learnt(deployment, held), failure)
 
 
 async def _step(deployment: Deployment, connector: Connector, held: Held) -> Deployment:
@@ -109,9 +109,19 @@ async def _step(deployment: Deployment, connector: Connector, held: Held) -> Dep
         case State.VERIFYING:
             return _proven(deployment, await connector.verify(deployment))
         case State.ROLLING_BACK:
-            return _undone(deployment, await connector.roll_back(deployment, held))
+            put_back = await connector.roll_back(deployment, held)
+            return _undone(_learnt(deployment, held), put_back)
         case _:
             raise AssertionError(deployment.state)
+
+
+def _learnt(deployment: Deployment, held: Held) -> Deployment:
+    """*deployment* with the versions that its rollback came to know of, even if it then failed."""
+    rollback = deployment.rollback
+    if rollback is not None and held.put_back is not None:
+        rollback = replace(rollback, version_id=held.put_back)
+    version = deployment.version_id or held.landed
+    return replace(deployment, version_id=version, rollback=rollback)
 
 
 def _proven(deployment: Deployment, proof: Proof) -> Deployment:

@@ -55,6 +55,7 @@ def _details(deployment: Deployment) -> Mapping[str, object]:
         "version_id": deployment.version_id,
         "previous_version_id": deployment.snapshot.version_id if deployment.snapshot else None,
         "rollback_plan": rollback.plan.value if rollback else None,
+        "rollback_reason": rollback.reason if rollback else None,
         "rollback_version_id": rollback.version_id if rollback else None,
         "error_code": error.code if error else None,
         "error_step": error.step.value if error else None,

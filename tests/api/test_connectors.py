@@ -109,18 +109,22 @@ async def test_a_plan_agreed_to_is_still_the_same_plan(
     assert (await http.post(f"{SHELF}/plan", json=asked)).json() == plan
 
 
-async def test_a_plan_with_nothing_to_do_says_none_unless_forced(
-    http: httpx.AsyncClient, bench: Bench, asked: dict[str, Any]
-) -> None:
-    result = Result(
+def lying_there(bench: Bench) -> Result:
+    """What is told of a version that lies there already."""
+    return Result(
         target_address="shelf://oak/api/1",
         deployment_id="1",
         message="",
         deployed_at=bench.rooms.now(),
         metadata={},
     )
+
+
+async def test_a_plan_with_nothing_to_do_says_none_unless_forced(
+    http: httpx.AsyncClient, bench: Bench, asked: dict[str, Any]
+) -> None:
     bench.shelf.standing = Standing(
-        snapshot=lying(), unchanged=result, rollback=Rollback(plan=Plan.NOT_NEEDED)
+        snapshot=lying(), unchanged=lying_there(bench), rollback=Rollback(plan=Plan.NOT_NEEDED)
     )
     assert (await http.post(f"{SHELF}/plan", json=asked)).json()["action"] == "none"
     forced = {**asked, "force": True}
@@ -133,6 +137,28 @@ async def test_a_plan_tells_what_stands_in_the_way_of_a_first_import(
     bench.shelf.hindrance = errors.NameSoftDeleted()
     plan = (await http.post(f"{SHELF}/plan", json=asked)).json()
     assert (plan["action"], plan["conflict"]["code"]) == ("blocked", "name-soft-deleted")
+
+
+async def test_a_plan_tells_what_stands_in_the_way_of_an_import_over_what_is_there(
+    http: httpx.AsyncClient, bench: Bench, asked: dict[str, Any]
+) -> None:
+    bench.shelf.standing = Standing(
+        snapshot=lying(), unchanged=None, rollback=Rollback(plan=Plan.SECRET)
+    )
+    bench.shelf.hindrance = errors.PendingOperation()
+    plan = (await http.post(f"{SHELF}/plan", json=asked)).json()
+    assert (plan["action"], plan["conflict"]["code"]) == ("blocked", "pending-operation")
+
+
+async def test_nothing_stands_in_the_way_where_nothing_is_to_do(
+    http: httpx.AsyncClient, bench: Bench, asked: dict[str, Any]
+) -> None:
+    bench.shelf.standing = Standing(
+        snapshot=lying(), unchanged=lying_there(bench), rollback=Rollback(plan=Plan.NOT_NEEDED)
+    )
+    bench.shelf.hindrance = errors.PendingOperation()
+    plan = (await http.post(f"{SHELF}/plan", json=asked)).json()
+    assert (plan["action"], plan["conflict"]) == ("none", None)
 
 
 async def test_a_plan_tells_that_what_was_expected_does_not_hold(

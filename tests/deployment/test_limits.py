@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app import errors
-from app.deployment.connector import Held, Standing
+from app.deployment.connector import Held, Proof, Standing
 from app.deployment.model import Deployment, State
 from app.deployment.saga import Limits
 from tests.certificates import Issued
@@ -87,6 +87,30 @@ async def test_a_rollback_has_time_of_its_own_when_the_deployment_has_used_up_it
     end = await making.run(making.deployment(issued), shelf, held, diary, limits=limits)
 
     assert end.state is S.ROLLED_BACK
+
+
+async def test_a_rollback_is_told_a_deadline_of_its_own(
+    issued: Issued, now: Clock, held: Held, diary: Diary
+) -> None:
+    told: list[float] = []
+
+    class Asked(Shelf):
+        async def verify(self, deployment: Deployment) -> Proof:
+            told.append(held.deadline or 0)
+            raise errors.VerificationFailed
+
+        async def roll_back(self, deployment: Deployment, held: Held) -> str | None:
+            told.append(held.deadline or 0)
+            return await super().roll_back(deployment, held)
+
+    shelf = Asked(now)
+    shelf.put()
+    began = asyncio.get_running_loop().time()
+    limits = Limits(deadline_s=10, rollback_s=50)
+
+    await making.run(making.deployment(issued), shelf, held, diary, limits=limits)
+
+    assert [at - began for at in told] == pytest.approx([10, 50], abs=5)
 
 
 async def test_a_step_may_take_its_time_within_the_limits(

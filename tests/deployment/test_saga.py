@@ -7,6 +7,7 @@ import pytest
 from app import errors
 from app.deployment.connector import Held, Proof, Standing
 from app.deployment.model import Deployment, Outcome, Plan, Rollback, State
+from app.deployment.saga import Limits
 from app.pki import Notice
 from tests.certificates import Issued
 from tests.conftest import Clock
@@ -219,6 +220,26 @@ async def test_a_rollback_is_said_only_with_the_version_that_was_read_back(
     assert shelf.latest.thumbprint == "before"
     assert end.rollback == Rollback(
         plan=Plan.SECRET, outcome=Outcome.RESTORED, version_id=shelf.latest.id
+    )
+
+
+@pytest.mark.parametrize("failure", [errors.TargetUnavailable(), None], ids=["unread", "too-late"])
+async def test_a_rollback_that_could_not_be_confirmed_names_the_version_it_made(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary, failure: errors.DeployError | None
+) -> None:
+    shelf.fail(S.IMPORTING, errors.ImportOutcomeUnknown(), late=True)
+    shelf.fail(S.ROLLING_BACK, failure, late=True)
+    limits = Limits(deadline_s=60, rollback_s=0)
+
+    end = await making.run(making.deployment(issued), shelf, held, diary, limits=limits)
+
+    assert end.state is S.ROLLBACK_FAILED
+    assert end.version_id == "v2"
+    assert end.rollback is not None
+    assert (end.rollback.version_id, end.rollback.outcome) == ("v3", Outcome.ALSO_FAILED)
+    assert end.error is not None
+    assert "Ours is version v2. The rollback made version v3. Put back version v1" in (
+        end.error.message
     )
 
 

@@ -64,6 +64,20 @@ async def test_a_deployment_that_is_rolled_back_tells_each_step_once(
     }
 
 
+async def test_why_a_rollback_failed_is_told(
+    issued: Issued, shelf: Shelf, held: Held, diary: Diary
+) -> None:
+    shelf.fail(State.VERIFYING, errors.VerificationFailed())
+    shelf.fail(State.ROLLING_BACK, errors.TargetForbiddenRbac())
+    await making.run(making.deployment(issued), shelf, held, diary)
+
+    events = [trail.event(one, id="evt", at=NOW) for one in diary.saved]
+
+    assert events[-1].action is Action.ROLLBACK_FAILED
+    assert events[-1].details["rollback_reason"] == "target-forbidden-rbac"
+    assert "rollback_reason" not in events[0].details
+
+
 async def test_no_event_holds_a_line_of_the_key_or_of_the_certificate(
     issued: Issued, shelf: Shelf, held: Held, diary: Diary
 ) -> None:

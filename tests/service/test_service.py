@@ -38,6 +38,17 @@ def test_a_certificate_is_deployed_over_http_and_the_vault_serves_it(
     assert served.certificate == issued.leaf
 
 
+def test_a_wait_for_a_vaults_budget_is_told_by_the_metrics(home: Home, ca: Authority) -> None:
+    issued = ca.issue()
+    with home.service(AZURE__VAULT_IMPORTS="10") as (_, http):  # one, and the next in 1.2 s
+        both = [deploying(http, body(issued, name)) for name in ("one", "two")]
+        assert [one.result().json()["state"] for one in both] == ["succeeded"] * 2
+        metrics = http.get("/metrics").text
+
+    labels = '{operation="import_certificate",target_type="AzureKeyVault"}'
+    assert f"certctl_target_budget_wait_seconds_count{labels} 1.0" in metrics
+
+
 def test_no_key_is_found_in_any_file_or_log_whatever_happens(
     home: Home, ca: Authority, rsa_ca: Authority
 ) -> None:

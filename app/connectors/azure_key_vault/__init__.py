@@ -1,8 +1,9 @@
 """Azure Key Vault: certificates that Application Gateway, Front Door, App Service and others read.
 
-Read `connector` first (the port), then `current` (whose version is it), `looking` (the snapshot),
-`sending` (one import, never blindly twice), `previous` (what can be put back), `budgets` (how
-many calls a vault admits).
+Read `connector` first (the port), then `whose` (whose version is it), `current` (looked at until
+that is settled), `looking` (the snapshot), `before` (what is there before we act), `sending` (one
+import, never blindly twice), `previous` (what can be put back), `budgets` (how many calls a vault
+admits).
 """
 
 from collections.abc import Callable, Mapping

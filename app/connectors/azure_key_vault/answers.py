@@ -1,19 +1,18 @@
-"""Key Vault's answers: what a version and a secret are, and its errors in our words.
+"""Key Vault's answers: what a version, a list of versions and a secret are.
 
-One table for the errors; Azure's texts are read only where status and codes do not tell cases
-apart, and never passed on, because they hold subscription and object ids.
+A body that is not what was asked for is a `ValueError`: nonsense is never taken for an answer.
 """
 
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
+from urllib.parse import urlsplit
 
 import orjson
 from cryptography import x509
 
-from app import errors, pki
-from app.errors import TargetAnswer
+from app import pki
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,23 +30,37 @@ class Version:
     @property
     def content_type(self) -> str:
         """In which form its secret is, by the policy."""
-        return str(_mapping(self.policy.get("secret_props")).get("contentType") or PFX)
+        return str(mapping(self.policy.get("secret_props")).get("contentType") or PFX)
 
     @property
     def exportable(self) -> bool:
         """Whether its key may be read, by the policy."""
-        return _mapping(self.policy.get("key_props")).get("exportable") is not False
+        return mapping(self.policy.get("key_props")).get("exportable") is not False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """What a list says of a version."""
+
+    id: str
+    tags: Mapping[str, str]
 
 
 class Secret:
-    """The secret of a version: the whole PFX or PEM with its key. Never printed, never pickled."""
+    """The secret of a version: the whole PFX or PEM with its key. Never printed, never pickled.
 
-    __slots__ = ("content_type", "value", "version_id")
+    One that is not `managed` is no certificate's, but stands under the name by itself.
+    """
 
-    def __init__(self, *, version_id: str, content_type: str, value: str) -> None:
+    __slots__ = ("content_type", "managed", "value", "version_id")
+
+    def __init__(
+        self, *, version_id: str, content_type: str, value: str, managed: bool = True
+    ) -> None:
         self.version_id = version_id
         self.content_type = content_type
         self.value = value
+        self.managed = managed
 
     def __repr__(self) -> str:
         return "<Secret>"
@@ -79,75 +92,6 @@ _KEY_BAGS: Final = (
     bytes.fromhex("060b2a864886f70d010c0a0102"),
 )
 
-# (status, inner code or else code): our error
-_TABLE: Final[dict[tuple[int, str], type[errors.TargetError]]] = {
-    (403, "ForbiddenByRbac"): errors.TargetForbiddenRbac,
-    (403, "ForbiddenByPolicy"): errors.TargetForbiddenPolicy,
-    (403, "AccessDenied"): errors.TargetForbiddenPolicy,  # the name of it in older answers
-    (403, "ForbiddenByFirewall"): errors.TargetForbiddenFirewall,
-    (403, "ForbiddenByConnection"): errors.TargetForbiddenConnection,
-    (409, "ObjectIsDeletedButRecoverable"): errors.NameSoftDeleted,
-    (409, "ObjectIsBeingDeleted"): errors.NameBeingDeleted,
-    (409, "Forbidden"): errors.PendingOperation,  # a 409 that calls itself Forbidden
-    (409, "Conflict"): errors.NameTaken,
-}
-# (status, a part of the message): for answers without an inner code
-_TEXTS: Final[tuple[tuple[int, str, type[errors.TargetError]], ...]] = (
-    (403, "client address is not authorized", errors.TargetForbiddenFirewall),
-    (403, "private link", errors.TargetForbiddenConnection),
-    (403, "public network access is disabled", errors.TargetForbiddenConnection),
-    (403, "permission on key vault", errors.TargetForbiddenPolicy),
-    (403, "not authorized to perform action", errors.TargetForbiddenRbac),
-    (409, "deleted but recoverable", errors.NameSoftDeleted),
-    (409, "being deleted", errors.NameBeingDeleted),
-    (409, "pending", errors.PendingOperation),
-)
-_BY_STATUS: Final[dict[int, type[errors.TargetError]]] = {
-    400: errors.CertificateRejected,
-    401: errors.TargetUnauthenticated,
-    403: errors.TargetForbidden,
-    409: errors.NameTaken,
-    413: errors.CertificateRejected,
-    429: errors.TargetThrottled,
-}
-_LONGEST_CODE: Final = 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
-    """An answer that is no success: its codes, and the text that is never passed on."""
-
-    answer: TargetAnswer
-    text: str = ""
-
-    @property
-    def code(self) -> str:
-        """The inner code, or else the code."""
-        return self.answer.inner_code or self.answer.code or ""
-
-    def in_our_words(self) -> errors.TargetError:
-        """The error of ours that says it."""
-        status = self.answer.status or 0
-        kind = _TABLE.get((status, self.code)) if self.answer.inner_code else None
-        kind = kind or next(
-            (kind for at, part, kind in _TEXTS if at == status and part in self.text.lower()), None
-        )
-        kind = kind or _TABLE.get((status, self.code)) or _BY_STATUS.get(status)
-        return (kind or errors.TargetUnavailable)(answer=self.answer)
-
-
-def refusal(status: int, body: bytes, request_id: str | None) -> Refusal:
-    """What an unsuccessful answer says; a body that is not Key Vault's gives the status alone."""
-    error = _mapping(_json(body).get("error"))
-    inner = _mapping(error.get("innererror"))
-    answer = TargetAnswer(
-        status=status,
-        code=_code(error.get("code")),
-        inner_code=_code(inner.get("code")),
-        request_id=_code(request_id),
-    )
-    return Refusal(answer=answer, text=str(error.get("message") or ""))
-
 
 def version(body: bytes) -> Version:
     """The certificate version in an answer.
@@ -155,7 +99,7 @@ def version(body: bytes) -> Version:
     Raises:
         ValueError: the body is not a certificate bundle.
     """
-    found = _json(body)
+    found = parsed(body)
     id_ = str(found.get("id") or "")
     name_id, _, version_id = id_.rpartition("/")
     certificate = x509.load_der_x509_certificate(base64.b64decode(str(found.get("cer") or "")))
@@ -166,10 +110,33 @@ def version(body: bytes) -> Version:
         name_id=name_id,
         certificate=certificate,
         thumbprint=pki.thumbprint(certificate),
-        enabled=_mapping(found.get("attributes")).get("enabled") is True,
-        tags={str(key): str(value) for key, value in _mapping(found.get("tags")).items()},
-        policy=_mapping(found.get("policy")),
+        enabled=mapping(found.get("attributes")).get("enabled") is True,
+        tags=_tags(found),
+        policy=mapping(found.get("policy")),
     )
+
+
+def versions(body: bytes) -> tuple[list[Listed], str | None]:
+    """The versions on a page, and the query that asks for the next one.
+
+    Of the link to it only the query is taken, so that a token is never sent anywhere else.
+
+    Raises:
+        ValueError: the body is not such a page.
+    """
+    page = parsed(body)
+    items = page.get("value")
+    if not (page and isinstance(items, list)):
+        raise ValueError("no list")
+    following = urlsplit(str(page.get("nextLink") or "")).query
+    return [_listed(mapping(item)) for item in items], following or None
+
+
+def _listed(item: Mapping[str, Any]) -> Listed:
+    id_ = str(item.get("id") or "").rpartition("/")[2]
+    if not id_:
+        raise ValueError("no version")
+    return Listed(id=id_, tags=_tags(item))
 
 
 def unfinished(body: bytes) -> bool:
@@ -178,9 +145,14 @@ def unfinished(body: bytes) -> bool:
     Key Vault answers 200 then, with a version that is disabled and has neither key nor
     certificate. An import under the name is refused while that creation is pending.
     """
-    found = _json(body)
-    disabled = _mapping(found.get("attributes")).get("enabled") is False
+    found = parsed(body)
+    disabled = mapping(found.get("attributes")).get("enabled") is False
     return disabled and "id" in found and "kid" not in found and "cer" not in found
+
+
+def in_progress(body: bytes) -> bool:
+    """Whether a creation that a name has, or had, is still under way."""
+    return parsed(body).get("status") == "inProgress"
 
 
 def secret(body: bytes) -> Secret:
@@ -189,28 +161,28 @@ def secret(body: bytes) -> Secret:
     Raises:
         ValueError: the body is not a secret bundle.
     """
-    found = _json(body)
+    found = parsed(body)
     version_id = str(found.get("id") or "").rpartition("/")[2]
     value = found.get("value")
     if not version_id or not isinstance(value, str):
         raise ValueError("no secret")
     content_type = str(found.get("contentType") or PFX)
-    return Secret(version_id=version_id, content_type=content_type, value=value)
+    managed = found.get("managed") is True
+    return Secret(version_id=version_id, content_type=content_type, value=value, managed=managed)
 
 
-def _json(body: bytes) -> Mapping[str, Any]:
+def parsed(body: bytes) -> Mapping[str, Any]:
+    """The JSON object in *body*; empty where there is none."""
     try:
-        return _mapping(orjson.loads(body))
+        return mapping(orjson.loads(body))
     except orjson.JSONDecodeError:
         return {}
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: object) -> Mapping[str, Any]:
+    """*value*, where it is an object."""
     return value if isinstance(value, dict) else {}
 
 
-def _code(value: object) -> str | None:
-    """A code as Azure writes them; anything longer or stranger is not one, and is not shown."""
-    text = value if isinstance(value, str) else ""
-    sane = 0 < len(text) <= _LONGEST_CODE and text.replace("-", "").replace(".", "").isalnum()
-    return text if sane else None
+def _tags(found: Mapping[str, Any]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in mapping(found.get("tags")).items()}

@@ -7,6 +7,7 @@ a call in time costs microseconds and no round trip.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Final
 from weakref import WeakValueDictionary
@@ -68,13 +69,10 @@ class Allowance:
         self._others = Line(others, called, self._calling.left)
         self._waited = budgets.waited
 
-    async def take(self, operation: str) -> float:
-        """Wait until the call *operation* may be sent; the seconds waited."""
+    async def take(self, operation: str, *, first: bool = False) -> float:
+        """Wait until the call *operation* may be sent, *first* of all; the seconds waited."""
         line = self._imports if operation == IMPORT else self._others
-        waited = await line.take()
-        if waited:
-            self._waited(operation, waited)
-        return waited
+        return await line.take(partial(self._waited, operation), first=first)
 
     def answered(self, operation: str, status: int) -> None:
         """The vault answered the call *operation*."""
@@ -88,7 +86,7 @@ class Budgets:
     Args:
         options: the operator's settings.
         share: our part of every budget, over 0 and 1 at the most.
-        waited: told of every call that waited: the operation, and the seconds.
+        waited: told of every call that waited, in vain too: the operation, and the seconds.
         patience: how long to wait after a 429.
     """
 

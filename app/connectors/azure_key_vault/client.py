@@ -1,4 +1,4 @@
-"""The five Key Vault calls we use, each with Azure's errors in our words.
+"""The few Key Vault calls we use, each with Azure's errors in our words.
 
 The SDK's client carries authentication, challenge and transport. Its generated models cost half
 of a call, so the calls go through its public `send_request` (0.44 ms of CPU against 0.90), and
@@ -8,23 +8,19 @@ and an import is never repeated blindly.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 import aiohttp
 import orjson
-from azure.core.exceptions import (
-    AzureError,
-    ClientAuthenticationError,
-    HttpResponseError,
-    ServiceRequestError,
-)
+from azure.core.exceptions import AzureError
 from azure.core.rest import AsyncHttpResponse, HttpRequest
 from azure.keyvault.certificates.aio import CertificateClient
 
 from app import errors
-from app.connectors.azure_key_vault import answers
-from app.connectors.azure_key_vault.answers import Secret, Version
+from app.connectors.azure_key_vault import answers, refusals
+from app.connectors.azure_key_vault.answers import Listed, Secret, Version
 from app.connectors.azure_key_vault.budgets import IMPORT, Allowance
+from app.connectors.azure_key_vault.lost import Lost, lost
 from app.errors import TargetError
 
 _OK: Final = 200
@@ -34,7 +30,6 @@ _THROTTLED: Final = 429
 _TIMEOUT: Final = 408
 _GATEWAY_TIMEOUT: Final = 504
 _SERVER_ERROR: Final = 500
-_VAULT: Final = ".vault."  # in every vault's host name, and in no login service's
 _JSON: Final = {"Content-Type": "application/json", "Accept": "application/json"}
 _READ: Final = {"Accept": "application/json"}
 
@@ -89,6 +84,19 @@ class Vault:
         """One version, without policy, or `None`."""
         return await self._bundle("get_certificate_version", f"/certificates/{name}/{version}")
 
+    async def versions(self, name: str) -> list[Listed]:
+        """Every version with its tags; their order says nothing of which is current."""
+        found: list[Listed] = []
+        page: str | None = ""
+        while page is not None:
+            path = f"/certificates/{name}/versions?{page}".rstrip("?")
+            response = await self._read("get_certificate_versions", path)
+            if response.status_code != _OK:
+                raise _refused(response)
+            listed, page = _parsed(response, answers.versions)
+            found += listed
+        return found
+
     async def secret(self, name: str, version: str = "") -> Secret | None:
         """The secret of a version (the current one by default), or `None`."""
         response = await self._read("get_secret", f"/secrets/{name}/{version}")
@@ -107,9 +115,18 @@ class Vault:
             return True
         raise _refused(response)
 
-    async def room(self) -> bool:
-        """Wait until one import may be sent; whether that took any time."""
-        return await self._allowance.take(IMPORT) > 0
+    async def pending(self, name: str) -> bool:
+        """Whether a creation is under way under the name; one that has ended hinders nothing."""
+        response = await self._read("get_certificate_operation", f"/certificates/{name}/pending")
+        if response.status_code == _OK:
+            return answers.in_progress(response.content)
+        if _says(response) == "PendingCertificateNotFound":
+            return False
+        raise _refused(response)
+
+    async def room(self, *, first: bool) -> bool:
+        """Wait until one import may be sent, *first* of all; whether that took any time."""
+        return await self._allowance.take(IMPORT, first=first) > 0
 
     async def import_certificate(self, name: str, body: Mapping[str, Any]) -> str:
         """Import once, where there is `room`, and say which version it made.
@@ -126,10 +143,10 @@ class Vault:
         )
         try:
             response = await self._send(IMPORT, request)
-        except _Lost as lost:
-            if lost.sent:
-                raise Unclear(lost.trouble, answered=False) from lost
-            raise lost.trouble from lost
+        except Lost as silence:
+            if silence.sent:
+                raise Unclear(silence.trouble, answered=False) from silence
+            raise silence.trouble from silence
         status = response.status_code
         if status == _OK:
             try:
@@ -161,9 +178,9 @@ class Vault:
             await self._allowance.take(operation)
             try:
                 response = await self._send(operation, _Once("GET", path, headers=_READ))
-            except _Lost as lost:
-                if wait is None or not lost.trouble.retryable:
-                    raise lost.trouble from lost
+            except Lost as silence:
+                if wait is None or not silence.trouble.retryable:
+                    raise silence.trouble from silence
             else:
                 status = response.status_code
                 again = status in (_THROTTLED, _TIMEOUT) or status >= _SERVER_ERROR
@@ -180,7 +197,7 @@ class Vault:
             response = await sent
         except (AzureError, ValueError, aiohttp.ClientError, OSError) as error:
             self._counted(operation, "none")
-            _lost(error)
+            lost(error)
         self._counted(operation, str(response.status_code))
         self._allowance.answered(operation, response.status_code)
         return response
@@ -193,47 +210,6 @@ class _Once(HttpRequest):
         return self
 
 
-class _Lost(Exception):
-    """A call without an answer. `sent` is whether the vault may have read it."""
-
-    def __init__(self, trouble: TargetError, *, sent: bool) -> None:
-        super().__init__(trouble.message)
-        self.trouble = trouble
-        self.sent = sent
-
-
-def _lost(error: Exception) -> NoReturn:
-    """Say what became of a call, by the SDK's error and the transport's below it."""
-    below = error.__cause__ or getattr(error, "inner_exception", None)
-    if _no_token(error):
-        raise _Lost(_login_trouble(error), sent=False) from error
-    if isinstance(error, HttpResponseError):  # an answer that cannot be read
-        raise _Lost(errors.TargetUnavailable(), sent=True) from error
-    if isinstance(below, aiohttp.ClientConnectorDNSError) and _VAULT in str(below.host):
-        raise _Lost(errors.TargetNotFound(), sent=False) from error
-    never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-    sent = not (isinstance(error, ServiceRequestError) and isinstance(below, never))
-    raise _Lost(errors.TargetUnreachable(), sent=sent) from error
-
-
-def _no_token(error: Exception) -> bool:
-    """Whether there was no token, so that nothing was sent to the vault but a bare question.
-
-    A `ValueError` is the SDK's for a challenge that names another resource, an `OSError` with a
-    file name is that of a token file.
-    """
-    unreadable = isinstance(error, OSError) and error.filename is not None
-    return unreadable or isinstance(error, ClientAuthenticationError | ValueError)
-
-
-def _login_trouble(error: Exception) -> TargetError:
-    """What it means that there is no token; a login service that fails may work later."""
-    status = getattr(error, "status_code", None) or 0
-    if status == _THROTTLED or status >= _SERVER_ERROR:
-        return errors.TargetUnavailable("The login service is failing. Send again later.")
-    return errors.TargetUnauthenticated()
-
-
 def _parsed(response: AsyncHttpResponse, parse: Callable[[bytes], _Parsed]) -> _Parsed:
     try:
         return parse(response.content)
@@ -241,9 +217,9 @@ def _parsed(response: AsyncHttpResponse, parse: Callable[[bytes], _Parsed]) -> _
         raise errors.TargetUnavailable(answer=_refusal(response).answer) from error
 
 
-def _refusal(response: AsyncHttpResponse) -> answers.Refusal:
+def _refusal(response: AsyncHttpResponse) -> refusals.Refusal:
     request_id = response.headers.get("x-ms-request-id")
-    return answers.refusal(response.status_code, response.content, request_id)
+    return refusals.refusal(response.status_code, response.content, request_id)
 
 
 def _says(response: AsyncHttpResponse) -> str:

@@ -5,47 +5,33 @@ Key Vault cannot restore a version: a rollback imports the previous one again, a
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import Final, TypeVar
-
-from cryptography.hazmat.primitives.serialization import Encoding
+from typing import Final
 
 from app import errors, pki
-from app.connectors.azure_key_vault import previous, tags
+from app.connectors.azure_key_vault import before, previous, tags
 from app.connectors.azure_key_vault.answers import PFX, Version
 from app.connectors.azure_key_vault.client import Vault
 from app.connectors.azure_key_vault.config import AzureKeyVaultTarget, AzureOptions
-from app.connectors.azure_key_vault.current import (
-    Whose,
-    as_before,
-    in_form_as_before,
-    landed,
-    settle,
-)
+from app.connectors.azure_key_vault.current import landed, patiently, settle
+from app.connectors.azure_key_vault.limits import faults
 from app.connectors.azure_key_vault.looking import Looking
 from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.result import result
-from app.connectors.azure_key_vault.sending import Look, in_time, send
+from app.connectors.azure_key_vault.sending import Turn, send
 from app.connectors.azure_key_vault.vaults import Vaults
+from app.connectors.azure_key_vault.whose import Whose, as_before, in_form_as_before
 from app.deployment.connector import Held, Proof, Served, Standing
-from app.deployment.model import Deployment, Plan, Rollback, Snapshot, Target
+from app.deployment.model import Deployment, Plan, Snapshot, Target
 from app.errors import DeployError, Fault
 from app.pki import Bundle, Notice
 
-_PFX_LIMIT: Final = 25 * 1024  # characters of base64: the secret of a certificate is 25 KB at most
-_PFX_NEAR: Final = 15 * 1024  # bytes of DER below which no PFX comes near that
-_LONGEST_TAG: Final = 256
-_FRESH_S: Final = 1.0  # a look this young needs no other before the import
-_SEND_S: Final = 10.0  # for an import and its read-back, after it has waited for its turn
 _ASKED_S: Final = 0.002  # by then both questions of a look are on their way
 _OURS: Final = frozenset({Whose.OURS})
 _RESTORED: Final = frozenset({Whose.RESTORED})
-_ACTED: Final = frozenset(Whose) - {Whose.BEFORE, Whose.GONE}
-
-_Found = TypeVar("_Found")
 
 
 class AzureKeyVault:
@@ -84,13 +70,7 @@ class AzureKeyVault:
         self, target: Target, bundle: Bundle | None, metadata: Mapping[str, str]
     ) -> tuple[Fault, ...]:
         """What the operator or Key Vault's limits forbid."""
-        url, id_ = _config(target).vault_url, metadata.get("certificate_id", "")
-        found = (
-            (not self._options.allows(url), _NOT_ALLOWED),
-            (bundle is not None and _too_large(bundle), _TOO_LARGE),
-            (len(id_) > _LONGEST_TAG, _ID_TOO_LONG),
-        )
-        return tuple(fault for wrong, fault in found if wrong)
+        return faults(self._options, _config(target).vault_url, bundle, metadata)
 
     async def snapshot(self, deployment: Deployment, held: Held) -> Standing:
         """Look at the vault, and keep what a rollback needs."""
@@ -108,7 +88,7 @@ class AzureKeyVault:
         """Import once, and say under which version."""
         vault, name = self._reach(deployment)
         there = partial(landed, vault, name, deployment, _OURS)
-        version = await self._look_first(held, there)
+        version = await before.already(held, there, self._patience)
         if version is not None:
             return version
         if held.bundle is None:
@@ -116,11 +96,12 @@ class AzureKeyVault:
         value = base64.b64encode(held.bundle.pfx()).decode()
         wanted = tags.for_import(deployment)
         body = previous.request(value, PFX, held.bundle.leaf, wanted, enabled=True)
-        return await send(vault, name, body, there, self._patience, _too_late(held))
+        turn = Turn(until=before.too_late(held))
+        return await send(vault, name, body, there, self._patience, turn)
 
     async def verify(self, deployment: Deployment) -> Proof:
         """Read back: one version-less read that shows our version proves it and its currency."""
-        found, latest = await self._read_back(deployment)
+        found, latest = await self._read_back(deployment, until=_OURS)
         if found is Whose.STRANGERS:
             raise errors.Superseded
         if found is Whose.GONE:
@@ -137,7 +118,8 @@ class AzureKeyVault:
 
     async def roll_back(self, deployment: Deployment, held: Held) -> str | None:
         """Put the snapshot back as a new version, and read it back."""
-        found, latest = await self._look_back(deployment, held)
+        vault, name = self._reach(deployment)
+        found, latest = await before.what_to_undo(vault, name, deployment, held, self._patience)
         snapshot, rollback = deployment.snapshot, deployment.rollback
         if found is Whose.STRANGERS:
             raise errors.Superseded
@@ -147,21 +129,21 @@ class AzureKeyVault:
         if found is Whose.GONE:  # somebody wanted it gone, and a new version would undo that
             raise await self.conflict(deployment.target) or errors.VerificationFailed(_DELETED)
         if found is Whose.RESTORED and latest is not None:
-            return await self._restored(deployment, snapshot, latest.id)
-        if found is Whose.OURS and latest is not None and in_form_as_before(latest, snapshot):
-            return latest.id  # the very same certificate, imported once more: it is served
+            return await self._restored(deployment, snapshot, held, latest.id)
+        served = latest is not None and in_form_as_before(latest, snapshot, rollback)
+        if found is Whose.OURS and latest is not None and served:
+            return latest.id  # the very same certificate, imported once more
         failed = deployment.version_id or (latest.id if latest else "")
-        await self._read_again(deployment, snapshot, rollback, held)
+        await before.read_again(vault, name, snapshot, rollback, held)
         again = tags.for_rollback(deployment, snapshot.tags, failed)
         body = previous.body(snapshot, rollback, held, again)
         # the version put back names the failed one, and is known by that
         return await self._put_back(replace(deployment, version_id=failed), snapshot, held, body)
 
     async def conflict(self, target: Target) -> DeployError | None:
-        """A soft-deleted certificate that holds the name."""
+        """A deleted certificate that holds the name, or a creation under way."""
         config = _config(target)
-        deleted = await self._vaults.of(config).deleted(config.certificate_name)
-        return errors.NameSoftDeleted() if deleted else None
+        return await before.in_the_way(self._vaults.of(config), config.certificate_name)
 
     async def served(self, target: Target) -> Served | None:
         """What the vault serves under the name now."""
@@ -181,61 +163,13 @@ class AzureKeyVault:
         """Close the clients and what they share."""
         await self._vaults.aclose()
 
-    async def _look_first(self, held: Held, look: Look) -> str | None:
-        """Under which version it landed already; not looked for where we looked just now."""
-        looked, held.looked = held.looked, None
-        if looked is None:
-            return await self._look_after_a_crash(look)
-        just_now = asyncio.get_running_loop().time() - looked < _FRESH_S
-        if just_now:
-            return None
-        async with in_time(_too_late(held)):
-            return await look(())
-
-    async def _look_after_a_crash(self, look: Look) -> str | None:
-        """As `_look_first`; what the crash cut off may have been sent, and be on its way still.
-
-        A vault that cannot be read does not say that nothing landed, nor does a deleted name.
-        """
-        try:
-            return await self._patiently(partial(look, self._patience.late))
-        except (errors.TargetError, errors.VersionConflict) as blind:
-            raise errors.ImportOutcomeUnknown(answer=blind.answer) from blind
-
-    async def _read_back(self, deployment: Deployment) -> tuple[Whose, Version | None]:
+    async def _read_back(
+        self, deployment: Deployment, *, until: frozenset[Whose]
+    ) -> tuple[Whose, Version | None]:
         """What is current after an import."""
         vault, name = self._reach(deployment)
-        stale = self._patience.stale
-        return await self._patiently(
-            partial(settle, vault, name, deployment, until=_OURS, waits=stale)
-        )
-
-    async def _patiently(self, look: Callable[[], Awaitable[_Found]]) -> _Found:
-        """Look; a vault that cannot be read for a while is no reason to undo."""
-        for wait in (*self._patience.down, None):
-            try:
-                return await look()
-            except errors.TargetError as trouble:
-                if wait is None or not trouble.retryable:
-                    raise
-            await asyncio.sleep(wait)
-        raise AssertionError
-
-    async def _look_back(self, deployment: Deployment, held: Held) -> tuple[Whose, Version | None]:
-        """What is current before a rollback.
-
-        After a crash it may be done already, and a stale look would not show that.
-        """
-        vault, name = self._reach(deployment)
-        crashed = held.bundle is None
-        silent = crashed or deployment.version_id is None  # something may be on its way still
-        waits = self._patience.late if silent else self._patience.stale
-        until = _ACTED - _OURS if crashed else _ACTED
-        found = await self._patiently(
-            partial(settle, vault, name, deployment, until=until, waits=waits)
-        )
-        held.looked = asyncio.get_running_loop().time()
-        return found
+        look = partial(settle, vault, name, deployment, until=until, waits=self._patience.stale)
+        return await patiently(look, self._patience)
 
     async def _put_back(
         self, deployment: Deployment, snapshot: Snapshot, held: Held, body: Mapping[str, object]
@@ -243,17 +177,17 @@ class AzureKeyVault:
         """Import *body*, unless it is there already or another writer came."""
         vault, name = self._reach(deployment)
         there = partial(landed, vault, name, deployment, _RESTORED)
-        made = await self._look_first(held, there)
-        made = made or await send(vault, name, body, there, self._patience, _too_late(held))
-        return await self._restored(deployment, snapshot, made)
+        made = await before.already(held, there, self._patience)
+        turn = Turn(until=before.too_late(held), first=True)
+        made = made or await send(vault, name, body, there, self._patience, turn)
+        return await self._restored(deployment, snapshot, held, made)
 
-    async def _restored(self, deployment: Deployment, snapshot: Snapshot, made: str) -> str:
+    async def _restored(
+        self, deployment: Deployment, snapshot: Snapshot, held: Held, made: str
+    ) -> str:
         """Read back that version *made* is current and is the previous certificate again."""
-        vault, name = self._reach(deployment)
-        stale = self._patience.stale
-        found, latest = await self._patiently(
-            partial(settle, vault, name, deployment, until=_RESTORED, waits=stale)
-        )
+        held.put_back = made
+        found, latest = await self._read_back(deployment, until=_RESTORED)
         if found is Whose.STRANGERS and latest is not None and latest.id != made:
             raise errors.Superseded
         if latest is None:
@@ -264,41 +198,12 @@ class AzureKeyVault:
             raise errors.VerificationFailed("What is served after the rollback is something else.")
         return latest.id
 
-    async def _read_again(
-        self, deployment: Deployment, snapshot: Snapshot, rollback: Rollback, held: Held
-    ) -> None:
-        """After a crash the previous secret is gone from memory, but not from the vault."""
-        if rollback.plan is not Plan.SECRET or held.previous is not None:
-            return
-        vault, name = self._reach(deployment)
-        version = await vault.version(name, snapshot.version_id)
-        secret = await vault.secret(name, snapshot.version_id)
-        if version is None or secret is None or not secret.holds_key:
-            raise errors.RollbackImpossible(_NO_LONGER_THERE)
-        held.previous = previous.Previous(version.certificate, secret, None)
-
     def _reach(self, deployment: Deployment) -> tuple[Vault, str]:
         config = _config(deployment.target)
         return self._vaults.of(config), config.certificate_name
 
 
 _DELETED: Final = "The certificate was deleted from the vault meanwhile."
-_NO_LONGER_THERE: Final = "The previous version's secret is no longer there with its key."
-_NOT_ALLOWED: Final = Fault(
-    field="target_config.vault_url",
-    code="vault-not-allowed",
-    message="The operator of this service does not let it deploy to this vault.",
-)
-_TOO_LARGE: Final = Fault(
-    field="chain_pem",
-    code="bundle-too-large",
-    message="Key Vault keeps 25 KB of PFX in base64; send fewer or smaller certificates.",
-)
-_ID_TOO_LONG: Final = Fault(
-    field="metadata.certificate_id",
-    code="certificate-id-too-long",
-    message="It becomes a tag, and Key Vault keeps 256 characters of one.",
-)
 
 
 async def _pack(held: Held) -> None:
@@ -308,20 +213,8 @@ async def _pack(held: Held) -> None:
         held.bundle.pack()
 
 
-def _too_late(held: Held) -> float | None:
-    """When it is too late to begin an import: what was sent before its deadline may be applied."""
-    return None if held.deadline is None else held.deadline - _SEND_S
-
-
 def _config(target: Target) -> AzureKeyVaultTarget:
     return AzureKeyVaultTarget.model_validate(target.config)
-
-
-def _too_large(bundle: Bundle) -> bool:
-    """Whether the PFX passes the limit; it is built only where it could."""
-    certificates = (bundle.leaf, *bundle.chain)
-    near = sum(len(one.public_bytes(Encoding.DER)) for one in certificates) > _PFX_NEAR
-    return near and len(base64.b64encode(bundle.pfx())) > _PFX_LIMIT
 
 
 def _tags_differ(latest: Version, deployment: Deployment) -> tuple[Notice, ...]:

@@ -21,6 +21,7 @@ from app.connectors.azure_key_vault.result import result
 from app.deployment.connector import Held, Standing
 from app.deployment.model import Deployment, Plan, Rollback, Snapshot
 from app.errors import (
+    NameTaken,
     TargetForbidden,
     TargetForbiddenConnection,
     TargetForbiddenFirewall,
@@ -112,6 +113,8 @@ class Looking:
             raise latest
         if isinstance(found, BaseException):
             raise found
+        if latest is None and found.separate:
+            raise NameTaken
         return latest, found
 
     async def _secret(
@@ -128,9 +131,10 @@ class Looking:
             return _Found(why=previous.NO_PERMISSION)
         if secret is None:
             return _Found(why=previous.NOT_EXPORTABLE)
+        told, separate = secret.version_id, not secret.managed
         if not secret.holds_key:
-            return _Found(why=previous.NOT_EXPORTABLE, version_id=secret.version_id)
-        return _Found(secret=secret, version_id=secret.version_id)
+            return _Found(why=previous.NOT_EXPORTABLE, version_id=told, separate=separate)
+        return _Found(secret=secret, version_id=told, separate=separate)
 
     def _why_not_ask(self, config: AzureKeyVaultTarget) -> str | None:
         if not self._read_secrets:
@@ -148,11 +152,15 @@ class Looking:
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
-    """The secret, or why there is none; and of which version that was said, where it is known."""
+    """The secret, or why there is none; and of which version that was said, where it is known.
+
+    `separate` is whether it is no certificate's at all.
+    """
 
     secret: Secret | None = None
     why: str | None = None
     version_id: str | None = None
+    separate: bool = False
 
     def of_another(self, latest: Version) -> bool:
         """Whether this is not of the version *latest*: a write came in between the two reads."""

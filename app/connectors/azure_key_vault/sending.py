@@ -7,6 +7,7 @@ singly, so an answer that does not say what happened is followed by a look, not 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from app.connectors.azure_key_vault.client import Unclear, Vault
@@ -26,6 +27,18 @@ _NO_ROOM: Final = (
     "one was not sent in time. Send again later, slower, or to more vaults; see "
     "AZURE__VAULT_IMPORTS."
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """How an import waits for its turn.
+
+    `until` is when it gives up, by the loop's clock; `first` is whether it goes before all others,
+    as a rollback does.
+    """
+
+    until: float | None = None
+    first: bool = False
 
 
 @asynccontextmanager
@@ -48,7 +61,7 @@ async def send(
     body: Mapping[str, Any],
     look: Look,
     patience: Patience,
-    until: float | None = None,
+    turn: Turn,
 ) -> str:
     """Import *body* under *name* and say which version it made.
 
@@ -59,7 +72,7 @@ async def send(
         look: says under which version it landed, or `None` where it did not; given the seconds
             to wait before it looks again.
         patience: how long to wait, and how often to try.
-        until: when it is too late to begin, by the event loop's clock.
+        turn: how it waits for that.
 
     Raises:
         ImportOutcomeUnknown: it may have been applied, and looking did not settle it.
@@ -69,7 +82,7 @@ async def send(
     silent = False  # whether an earlier POST got no answer, and so might still land
     for wait in (*patience.unclear, None):
         try:
-            return await _send(vault, name, body, look, patience, until)
+            return await _send(vault, name, body, look, patience, turn)
         except Unclear as unclear:
             silent = silent or not unclear.answered
             # the look comes right before the next POST, when all that was on its way has landed
@@ -96,7 +109,7 @@ async def _send(
     body: Mapping[str, Any],
     look: Look,
     patience: Patience,
-    until: float | None,
+    turn: Turn,
 ) -> str:
     """Send once; a throttled request was not done, so it alone may be sent again.
 
@@ -104,8 +117,8 @@ async def _send(
     """
     most = len(patience.throttled)
     for throttled in range(most + 1):
-        async with in_time(until):
-            waited = await vault.room()
+        async with in_time(turn.until):
+            waited = await vault.room(first=turn.first)
             landed = await look(()) if waited or throttled else None
         if landed is not None:
             return landed

@@ -1,5 +1,6 @@
 """Who goes next, where calls wait for a budget: vaults take turns, and each keeps its own order.
 
+A rollback goes before all imports, of other vaults too: the wrong certificate is served meanwhile.
 A call needs a token of its vault's bucket and one of the subscription's, and takes both at the
 moment it goes: one held while waiting for the other would go too late to be where it was counted.
 """
@@ -22,24 +23,39 @@ class Line:
     """
 
     def __init__(self, turns: "Turns", bucket: Bucket, paused: Callable[[float], float]) -> None:
-        self.waiting: deque[asyncio.Future[None]] = deque()
+        self._ahead: deque[asyncio.Future[None]] = deque()
+        self._behind: deque[asyncio.Future[None]] = deque()
         self.bucket = bucket
         self._turns = turns
         self._paused = paused
 
-    async def take(self) -> float:
-        """Let one call go when its turn comes; the seconds waited for that."""
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody waits here who goes first."""
+        return bool(self._ahead)
+
+    async def take(self, told: Callable[[float], None], *, first: bool = False) -> float:
+        """Let one call go when its turn comes; the seconds waited for that.
+
+        Args:
+            told: is told of these, also where the wait is given up; not where there was none.
+            first: before all others but those that go first as well.
+        """
         loop = asyncio.get_running_loop()
         began = loop.time()
         if self._turns.at_once(self, began):
             return 0.0
         place: asyncio.Future[None] = loop.create_future()
-        self.waiting.append(place)
+        (self._ahead if first else self._behind).append(place)
         self._turns.join(self)
         if place.done():  # others wait, but for vaults of their own
             return 0.0
-        await place  # if this is cancelled, the place is passed over
-        return loop.time() - began
+        try:
+            await place  # if this is cancelled, the place is passed over
+        finally:
+            waited = loop.time() - began
+            told(waited)
+        return waited
 
     def wait(self, now: float) -> float:
         """Seconds until the vault admits one; 0 if it does now."""
@@ -47,9 +63,14 @@ class Line:
 
     def tidy(self) -> bool:
         """Pass over those who gave up; whether anybody still waits."""
-        while self.waiting and self.waiting[0].done():
-            self.waiting.popleft()
-        return bool(self.waiting)
+        for places in (self._ahead, self._behind):
+            while places and places[0].done():
+                places.popleft()
+        return bool(self._ahead or self._behind)
+
+    def call(self) -> None:
+        """Let the first one go that waits."""
+        (self._ahead or self._behind).popleft().set_result(None)
 
 
 class Turns:
@@ -89,14 +110,13 @@ class Turns:
     def _next(self, now: float) -> float:
         """Let the first go that may, or say in how many seconds one may."""
         soonest = inf
-        for line in list(self._lines):
-            if not line.tidy():
-                del self._lines[line]
-                continue
+        for line in [line for line in self._lines if not line.tidy()]:
+            del self._lines[line]
+        for line in sorted(self._lines, key=lambda line: not line.urgent):
             wait = line.wait(now)
             if not wait:
                 self._take(line)
-                line.waiting.popleft().set_result(None)
+                line.call()
                 self._lines.move_to_end(line)
                 return 0.0
             soonest = min(soonest, wait)

@@ -6,7 +6,7 @@ lied. And what no look could show (a write in the moment between a look and an i
 fault: an import may be sent where the last look showed what it is to replace.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -38,6 +38,7 @@ def hold(seen: Seen, auditor: Auditor) -> None:
     _comes_to_an_end(seen)
     _imports_where_it_may(seen)
     _imports_once(seen)
+    _names_what_it_made(seen)
     _tags_what_it_makes(seen)
     _plans_truly(seen)
     _tells_why(seen)
@@ -67,8 +68,13 @@ def honest(seen: Seen) -> bool:
 
 def believed(seen: Seen) -> StoredVersion | None:
     """What is current as far as the last look could tell."""
+    entry = _believed_entry(seen)
+    return entry.latest if entry else None
+
+
+def _believed_entry(seen: Seen) -> Entry | None:
     look = seen.last_look
-    return look.shown if look and not honest(seen) else seen.now
+    return look.shown_entry if look and not honest(seen) else seen.moments[-1].after
 
 
 # ---- at every end
@@ -86,14 +92,20 @@ def _comes_to_an_end(seen: Seen) -> None:
 
 def _imports_where_it_may(seen: Seen) -> None:
     """Only after a look that showed what is to be replaced, and never on another's version."""
+    for look, sent in _sent(seen):
+        if look.shown is None:
+            assert seen.final.snapshot is None, "what somebody deleted is made anew"
+        else:
+            assert look.shown.version in _replaceable(seen, sent)
+
+
+def _sent(seen: Seen) -> Iterator[tuple[Moment, Moment]]:
+    """Each import that was sent, and the last look before it; a look is good for one."""
     look: Moment | None = None
     for moment in seen.moments:
         if moment.what == "import":
             assert look is not None, "an import without a look before it"
-            if look.shown is None:
-                assert seen.final.snapshot is None, "what somebody deleted is made anew"
-            else:
-                assert look.shown.version in _replaceable(seen, moment)
+            yield look, moment
             look = None
         elif moment.looked:
             look = moment
@@ -131,13 +143,35 @@ def _whose(version: StoredVersion) -> str | None:
 
 
 def _imports_once(seen: Seen) -> None:
-    """One version for the certificate, one to put back what was there; and again for a late one."""
-    lied = any(one.looked and one.shown != one.current for one in seen.moments)
-    late = [one for one in _landed_late(seen) if _whose(one) == seen.begun.id]
+    """One version for the certificate, one to put back what was there.
+
+    Another only where the look before it did not show the one that was there already: because it
+    lied, or because a late import of ours was on top.
+    """
+    late = {one.version for one in _landed_late(seen) if _whose(one) == seen.begun.id}
     for state in (State.IMPORTING, State.ROLLING_BACK):
-        assert len(seen.made(state)) <= (MOST_SENT if lied else 1 + len(late))
+        pairs = [pair for pair in _sent(seen) if pair[1].state is state and pair[1].ours]
+        for look, _ in pairs[1:]:
+            assert look.shown != look.current or _id(look.shown) in late
     throttled = [one.status == 429 for one in seen.moments if one.what == "import"]
     assert throttled.count(False) <= MOST_SENT * seen.lives
+
+
+def _names_what_it_made(seen: Seen) -> None:
+    """What an answer told is on the record, unless a crash took it away; and nothing else is."""
+    final = seen.final
+    put_back = final.rollback.version_id if final.rollback else None
+    assert final.version_id in {None, *(one.version for one in _ours(seen))}
+    assert seen.crashed or _told(seen, State.IMPORTING) in {None, final.version_id}
+    if final.state is not State.ROLLED_BACK:  # else what is served is named, whoever brought it
+        assert put_back in {None, *(one.version for one in seen.made(State.ROLLING_BACK))}
+        assert seen.crashed or _told(seen, State.ROLLING_BACK) in {None, put_back}
+
+
+def _told(seen: Seen, state: State) -> str | None:
+    """The version that the last answer in *state* named."""
+    answered = [one.ours for one in seen.moments if one.status == 200 and one.state is state]
+    return next((one.version for one in reversed(answered) if one), None)
 
 
 def _tags_what_it_makes(seen: Seen) -> None:
@@ -218,8 +252,7 @@ def _rolled_back(seen: Seen) -> None:
     assert seen.final.rollback is not None
     assert seen.final.rollback.outcome is Outcome.RESTORED
     assert seen.final.rollback.version_id == current.version
-    if current in seen.made(State.ROLLING_BACK):
-        _is_as_before(seen, current)
+    _is_as_before(seen)
 
 
 def _before(seen: Seen) -> StoredVersion:
@@ -237,12 +270,12 @@ def _snapshot_entry(seen: Seen) -> Entry:
     )
 
 
-def _is_as_before(seen: Seen, current: StoredVersion) -> None:
+def _is_as_before(seen: Seen) -> None:
     """Whoever reads the secret finds it in the form they know, and as exportable."""
-    before, after, rollback = _snapshot_entry(seen), seen.moments[-1].after, seen.final.rollback
+    before, after, rollback = _snapshot_entry(seen), _believed_entry(seen), seen.final.rollback
     assert after is not None
     assert rollback is not None
-    assert current.content_type == before.latest.content_type
+    assert after.latest.content_type == before.latest.content_type
     # a secret that could be read is exportable, whatever the policy says of the next version
     assert _exports(after) is (_exports(before) or rollback.plan is Plan.SECRET)
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from app import errors
-from app.connectors.azure_key_vault import answers
+from app.connectors.azure_key_vault import refusals
 from app.deployment.model import State
 from app.emulator import Budgets
 from tests.certificates import Issued
@@ -145,10 +145,13 @@ CATALOGUE = [
         "Conflict",
         None,
         "There is a key of that name.",
-        "name-taken-by-key-or-secret",
-        id="taken",
+        "target-conflict",
+        id="conflict",
     ),
-    pytest.param(409, None, None, "", "name-taken-by-key-or-secret", id="taken-without-code"),
+    pytest.param(409, None, None, "", "target-conflict", id="conflict-without-code"),
+    pytest.param(
+        409, "Conflict", "SomethingNew", "", "target-conflict", id="conflict-of-a-new-kind"
+    ),
     pytest.param(
         409,
         "Conflict",
@@ -199,7 +202,7 @@ def test_an_error_of_azure_has_a_word_of_ours(
     if inner:
         error["innererror"] = {"code": inner}
 
-    found = answers.refusal(status, orjson.dumps({"error": error}), "075d23b6-92b1").in_our_words()
+    found = refusals.refusal(status, orjson.dumps({"error": error}), "075d23b6-92b1").in_our_words()
 
     assert found.code == ours
     assert found.answer == errors.TargetAnswer(
@@ -224,7 +227,7 @@ def test_an_error_of_azure_has_a_word_of_ours(
     ids=shown,
 )
 def test_a_body_that_is_not_azures_leaves_the_status_alone(body: bytes) -> None:
-    refused = answers.refusal(403, body, None)
+    refused = refusals.refusal(403, body, None)
 
     assert refused.in_our_words().code == "target-forbidden"
     assert refused.answer == errors.TargetAnswer(status=403)
@@ -238,7 +241,7 @@ def test_a_body_that_is_not_azures_leaves_the_status_alone(body: bytes) -> None:
 def test_a_code_that_does_not_look_like_one_is_not_shown(code: object) -> None:
     body = orjson.dumps({"error": {"code": code, "innererror": {"code": code}}})
 
-    refused = answers.refusal(403, body, str(code))
+    refused = refusals.refusal(403, body, str(code))
 
     assert refused.answer.code is None
     assert refused.answer.inner_code is None

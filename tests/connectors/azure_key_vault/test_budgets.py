@@ -9,6 +9,7 @@ import pytest
 from app.connectors.azure_key_vault import AzureOptions, Patience
 from app.connectors.azure_key_vault.budgets import IMPORT, Allowance, Budgets
 from tests.connectors.azure_key_vault.hurry import hurrying
+from tests.connectors.azure_key_vault.rollback.leap import leaping
 
 READ = "get_certificate"
 ONE = "https://one.vault.azure.net"
@@ -29,12 +30,12 @@ def budgets(
 
 
 def queue(
-    allowance: Allowance, names: str, went: list[str], operation: str = IMPORT
+    allowance: Allowance, names: str, went: list[str], *, first: bool = False
 ) -> list[asyncio.Task[None]]:
-    """Let a call for each letter of *names* wait; *went* is the order they go in."""
+    """Let an import for each letter of *names* wait; *went* is the order they go in."""
 
     async def one(name: str) -> None:
-        await allowance.take(operation)
+        await allowance.take(IMPORT, first=first)
         went.append(name)
 
     return [asyncio.create_task(one(name), name=name) for name in names]
@@ -106,6 +107,78 @@ async def test_who_gives_up_takes_nothing_and_holds_up_nobody() -> None:
 
     assert went == ["c", "d"]
     assert told[-1][1] == pytest.approx(10.5, abs=0.5)
+
+
+async def test_a_wait_that_was_given_up_is_told_with_its_seconds() -> None:
+    told: list[tuple[str, float]] = []
+    allowance = budgets(told=told, vault_imports=2).of(ONE)
+    await allowance.take(IMPORT)
+
+    with leaping() as leap:
+        waiting = queue(allowance, "a", [])
+        await asyncio.sleep(0)
+        leap.over(7)
+        waiting[0].cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [operation for operation, _ in told] == [IMPORT]
+    assert told[0][1] == pytest.approx(7, abs=0.5)
+
+
+async def test_rollbacks_go_first_and_keep_their_own_order() -> None:
+    went: list[str] = []
+    allowance = budgets(vault_imports=30).of(ONE)
+    await allowance.take(IMPORT)
+    imports = queue(allowance, "abc", went)
+    rollbacks = queue(allowance, "xy", went, first=True)
+
+    with hurrying():
+        await asyncio.gather(*imports, *rollbacks)
+
+    assert went == list("xyabc")
+
+
+async def test_a_rollback_goes_before_the_imports_of_other_vaults_of_its_subscription() -> None:
+    went: list[str] = []
+    found = budgets(vault_imports=30, subscription_imports=30)
+    one, two = found.of(ONE), found.of(TWO)
+    await one.take(IMPORT)
+    imports = [*queue(one, "ab", went), *queue(two, "cd", went)]
+    rollbacks = queue(two, "x", went, first=True)
+
+    with hurrying():
+        await asyncio.gather(*imports, *rollbacks)
+
+    assert went[0] == "x"
+
+
+async def test_a_rollback_that_its_own_vault_does_not_admit_holds_up_no_other() -> None:
+    went: list[str] = []
+    found = budgets(vault_imports=30)
+    one, two = found.of(ONE), found.of(TWO)
+    one.answered(IMPORT, 429)
+    rollbacks = queue(one, "x", went, first=True)
+    await asyncio.sleep(0)
+
+    assert await two.take(IMPORT) == 0
+
+    with hurrying():
+        await asyncio.gather(*rollbacks)
+    assert went == ["x"]
+
+
+async def test_a_rollback_that_gives_up_holds_up_nobody() -> None:
+    went: list[str] = []
+    allowance = budgets(vault_imports=30).of(ONE)
+    await allowance.take(IMPORT)
+    imports, rollbacks = queue(allowance, "a", went), queue(allowance, "xy", went, first=True)
+    await asyncio.sleep(0)
+    rollbacks[0].cancel()
+
+    with hurrying():
+        await asyncio.gather(*imports, *rollbacks, return_exceptions=True)
+
+    assert went == ["y", "a"]
 
 
 async def test_vaults_take_turns_at_the_budget_of_their_subscription() -> None:

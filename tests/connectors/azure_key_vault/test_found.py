@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -154,6 +155,19 @@ async def test_a_previous_certificate_that_another_deployment_put_back_is_theirs
     assert play.imports() == 1
 
 
+async def test_a_previous_certificate_that_somebody_put_back_is_a_rollback_only_in_its_form(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    play.store(old)
+    found = {}
+    for form in (PFX, PEM):
+        at = {State.ROLLING_BACK: [partial(play.store, old, content_type=form)]}
+        found[form] = (await play.deploy(new, at={State.IMPORTING: [SPOILED], **at})).final.state
+        play.emulator.faults.clear()
+
+    assert found == {PFX: State.ROLLED_BACK, PEM: State.SUPERSEDED}
+
+
 async def test_a_rollback_with_a_key_of_the_caller_leaves_a_pem_secret_a_pem(
     play: Playground, old: Issued, new: Issued
 ) -> None:
@@ -219,7 +233,7 @@ async def test_an_odd_answer_to_an_import_is_followed_by_a_look(
 async def test_a_look_is_as_old_as_its_question_however_long_its_secret_took(
     play: Playground, old: Issued, new: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.connectors.azure_key_vault.connector._FRESH_S", 0.1)
+    monkeypatch.setattr("app.connectors.azure_key_vault.before._FRESH_S", 0.1)
     play.store(old)
     theirs = authority("Stranger").issue()
     play.emulator.faults.add(Fault(operation="get_secret", effect=Delay(seconds=0.2)))
@@ -239,7 +253,7 @@ def _purge(play: Playground) -> None:
 async def test_a_certificate_deleted_before_the_import_is_not_made_anew(
     play: Playground, old: Issued, new: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.connectors.azure_key_vault.connector._FRESH_S", 0)
+    monkeypatch.setattr("app.connectors.azure_key_vault.before._FRESH_S", 0)
     play.store(old)
 
     run = await play.deploy(new, at={State.IMPORTING: [lambda: _purge(play)]})

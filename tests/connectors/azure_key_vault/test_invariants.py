@@ -65,6 +65,29 @@ def imported_twice(seen: Seen) -> Seen:
     return replace(seen, moments=(*seen.moments, *again))
 
 
+def unnamed(seen: Seen) -> Seen:
+    """The record without the versions that were made."""
+    assert seen.final.rollback is not None
+    rollback = replace(seen.final.rollback, version_id=None)
+    return replace(seen, final=replace(seen.final, version_id=None, rollback=rollback))
+
+
+def not_exportable(seen: Seen) -> Seen:
+    """What was put back has a key that nobody can read, though one could before."""
+    *earlier, last = seen.moments
+    assert last.looked
+    assert last.after is not None
+    entry = replace(last.after, policy={**last.after.policy, "key_props": {"exportable": False}})
+    return replace(seen, moments=(*earlier, replace(last, before=entry, after=entry)))
+
+
+def made_twice(seen: Seen) -> Seen:
+    """The import once more, after a look that showed what had been there before it."""
+    looks = [one for one in seen.moments if one.looked and one.state is State.SNAPSHOTTING]
+    (sent,) = [one for one in seen.moments if one.what == "import"]
+    return replace(seen, moments=(*looks, sent, *seen.moments))
+
+
 WORKS: tuple[Trouble, ...] = ()
 SPOILED = (at_import(StoreAnother()),)
 OVERTAKEN = (at_import(AnotherWriter()),)
@@ -81,6 +104,10 @@ LIES = {
     "rollback-failed-but-rolled-back": (SPOILED, told(State.ROLLBACK_FAILED)),
     "rolled-back-but-overtaken": (OVERTAKEN, told_restored),
     "failed-but-overtaken": (OVERTAKEN, told(State.FAILED)),
+    "made-but-not-named": (WORKS, unnamed),
+    "made-twice-without-need": (WORKS, made_twice),
+    "rolled-back-but-not-named": (SPOILED, unnamed),
+    "rolled-back-but-not-exportable": (SPOILED, not_exportable),
     "no-way-there": (WORKS, lambda seen: replace(seen, saved=(*seen.saved[:-2], seen.saved[-1]))),
 }
 

@@ -8,7 +8,7 @@ import pytest
 
 from app.connectors.azure_key_vault import previous
 from app.deployment.model import Insist, Outcome, Plan, State
-from app.emulator import Emulator
+from app.emulator import Drop, Emulator, Fault
 from tests.certificates import Issued
 from tests.connectors.azure_key_vault.playground import NAME, Playground, Run, holds, serves
 from tests.faults import Happens
@@ -57,6 +57,22 @@ async def test_two_data_actions_suffice_for_a_deployment(
     assert run.final.state is State.SUCCEEDED
     assert serves(play.vault, new)
     assert rollback_plan(run) == (Plan.IMPOSSIBLE, previous.NO_PERMISSION)
+
+
+async def test_they_suffice_to_see_what_stands_in_the_way_and_who_made_a_version(
+    play: Playground, old: Issued, new: Issued, give: Give, another_certificate: Happens
+) -> None:
+    play.store(old)
+    give(told_in_the_readme()[:2])
+    another_certificate()
+    lost = Fault(operation="import", effect=Drop(applied=True))
+
+    assert await play.connector.conflict(play.target()) is None
+    run = await play.deploy(new, at={State.IMPORTING: [lost]})
+
+    assert run.final.state is State.ROLLBACK_FAILED  # as planned: the third one is missing
+    assert {"get_deleted", "get_pending", "list_versions"} <= set(play.calls)
+    assert "403" not in [status for call, status in play.counted if call != "get_secret"]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,13 @@ from tests.certificates import Issued
 from tests.conftest import Clock
 from tests.connectors.azure_key_vault.playground import NAME, VAULT, Playground
 
-READS: Final = {"get_certificate", "get_certificate_version", "get_secret", "get_deleted"}
+READS: Final = {
+    "get_certificate",
+    "get_certificate_version",
+    "get_secret",
+    "get_deleted",
+    "get_pending",
+}
 CONFIG: Final = {
     "vault_url": VAULT,
     "certificate_name": NAME,

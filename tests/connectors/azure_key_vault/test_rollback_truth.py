@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 import pytest_asyncio
 
+from app.deployment.model import State
 from app.emulator import Emulator
 from tests import certificates
 from tests.conftest import Clock
@@ -75,4 +76,6 @@ def _ended_as_it_must(seen: Seen, cell: Cell) -> None:
     assert [one.action for one in seen.events][1:-1] == list(cell.middle)
     assert seen.play.imports() == cause.sends + end.sends
     assert len(seen.ours) == cause.makes + end.makes
+    if end.state in {State.ROLLBACK_FAILED, State.SUPERSEDED}:
+        assert (final.rollback.version_id is not None) is (end.makes > 0 and end.names)
     assert {*cause.warnings} <= {one.code for one in final.warnings}

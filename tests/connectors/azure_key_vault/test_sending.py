@@ -142,7 +142,7 @@ async def test_another_writer_who_came_with_an_unclear_answer_is_not_overwritten
         (403, "Forbidden", "ForbiddenByRbac", "target-forbidden-rbac"),
         (403, "Forbidden", "ForbiddenByPolicy", "target-forbidden-policy"),
         (409, "Conflict", "ObjectIsDeletedButRecoverable", "name-soft-deleted"),
-        (409, "Conflict", None, "name-taken-by-key-or-secret"),
+        (409, "Conflict", None, "target-conflict"),
         (413, "TooLarge", None, "certificate-rejected"),
     ],
 )
@@ -349,7 +349,7 @@ async def test_an_import_that_lands_after_a_later_refusal_is_undone_not_denied(
 async def test_a_look_that_is_no_longer_fresh_is_repeated_before_the_import(
     play: Playground, old: Issued, new: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.connectors.azure_key_vault.connector._FRESH_S", 0)
+    monkeypatch.setattr("app.connectors.azure_key_vault.before._FRESH_S", 0)
     play.store(old)
 
     run = await play.deploy(new, at={State.IMPORTING: [lambda: play.store(new)]})

@@ -9,7 +9,6 @@ from app.deployment.model import Plan, State
 from app.emulator import Answer, Drop, Fault
 from app.emulator.access import By
 from app.emulator.faults import Operation
-from app.errors import DeployError
 from tests.certificates import Authority, Issued
 from tests.conftest import shown
 from tests.connectors.azure_key_vault.conftest import Open
@@ -37,7 +36,7 @@ TROUBLES = [
     (Answer(status=404, code="NotFound"), "target-unavailable"),
     (Answer(status=404, code="ResourceNotFound"), "target-unavailable"),
     (Answer(status=408), "target-unavailable"),
-    (Answer(status=409, code="Conflict"), "name-taken-by-key-or-secret"),
+    (Answer(status=409, code="Conflict"), "target-conflict"),
     (Answer(status=429, code="Throttled"), "target-throttled"),
     (Answer(status=500), "target-unavailable"),
     (Answer(status=502), "target-unavailable"),
@@ -352,31 +351,6 @@ async def test_a_look_says_what_an_import_would_change(
     assert standing.changes[0] == "A new version becomes current."
     assert "The name serves again: its current version is disabled." in standing.changes
     assert "The tags are replaced." in standing.changes
-
-
-@pytest.mark.parametrize(
-    ("state", "code"), [("deleted", "name-soft-deleted"), ("free", None), ("there", None)]
-)
-async def test_a_soft_deleted_name_is_a_conflict(
-    play: Playground, old: Issued, state: str, code: str | None
-) -> None:
-    if state != "free":
-        play.store(old)
-    if state == "deleted":
-        play.vault.soft_delete(NAME)
-
-    conflict = await play.connector.conflict(play.target())
-
-    assert (conflict.code if conflict else None) == code
-
-
-async def test_a_conflict_that_cannot_be_looked_for_is_an_error(play: Playground) -> None:
-    play.emulator.deny()
-
-    with pytest.raises(DeployError) as refused:
-        await play.connector.conflict(play.target())
-
-    assert refused.value.code == "target-forbidden-rbac"
 
 
 async def test_what_is_served_is_told(play: Playground, old: Issued) -> None:

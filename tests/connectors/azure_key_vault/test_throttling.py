@@ -4,24 +4,36 @@ Over the real SDK, before an embedded Key Vault that counts; time leaps over eve
 and for the vault.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 
 import pytest
 
 from app.connectors.azure_key_vault import Patience
+from app.connectors.azure_key_vault.turns import Line, Turns
 from app.deployment.connector import Held
 from app.deployment.model import State
 from app.emulator import Answer, Budgets, Drop, Fault, StoreAnother
 from tests.certificates import Issued
 from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.hurry import hurrying
-from tests.connectors.azure_key_vault.playground import LIMITS, NAME, Playground, Run, serves
+from tests.connectors.azure_key_vault.playground import (
+    LIMITS,
+    NAME,
+    Happenings,
+    Playground,
+    Run,
+    serves,
+)
+from tests.connectors.azure_key_vault.rollback.leap import leaping
 
 IMPORT = "import_certificate"
 STEADY = Patience(
     read=(0,), stale=(0,), down=(), unclear=(0,), throttled=(1, 2, 4), chance=lambda: 0.0
 )
+SPOILED = Fault(operation="import", effect=StoreAnother())
 _LOST = Fault(operation="import", effect=Drop())
 
 
@@ -119,6 +131,36 @@ async def test_a_throttled_read_waits_for_the_vault_and_is_repeated(
     assert [(name, round(seconds)) for name, seconds in play.waited] == [("get_certificate", 1)]
 
 
+async def test_a_throttled_read_back_of_a_rollback_is_waited_for(
+    open_playground: Open, old: Issued, new: Issued
+) -> None:
+    async with open_playground(patience=STEADY) as play:
+        play.store(old)
+        refused = Fault(operation="get_certificate", effect=Answer(status=429), nth=2)
+        with hurrying(play.emulator.clock.advance):
+            at = {State.IMPORTING: [SPOILED], State.ROLLING_BACK: [refused]}
+            run = await play.deploy(new, at=at)
+
+    assert run.final.state is State.ROLLED_BACK
+    assert [(name, round(seconds)) for name, seconds in play.waited] == [("get_certificate", 1)]
+
+
+async def test_reads_that_stay_throttled_end_the_deployment_with_nothing_changed(
+    open_playground: Open, new: Issued
+) -> None:
+    async with open_playground(patience=STEADY) as play:
+        refused = Fault(operation="get_certificate", effect=Answer(status=429), count=None)
+        play.emulator.faults.add(refused)
+        with hurrying(play.emulator.clock.advance):
+            run = await play.deploy(new)
+
+    assert (run.final.state, run.code) == (State.FAILED, "target-throttled")
+    assert run.final.error is not None
+    assert run.final.error.retryable
+    assert play.calls.count("get_certificate") == 1 + len(STEADY.read)
+    assert play.imports() == 0
+
+
 async def test_another_writer_who_came_while_we_waited_is_not_overwritten(
     open_playground: Open, old: Issued, new: Issued
 ) -> None:
@@ -137,14 +179,56 @@ async def test_a_rollback_keeps_within_the_budget_as_well(
 ) -> None:
     async with open_playground(vault_imports=2) as play:
         play.store(old)
-        spoiled = Fault(operation="import", effect=StoreAnother())
         with hurrying():
-            run = await play.deploy(new, at={State.IMPORTING: [spoiled]})
+            run = await play.deploy(new, at={State.IMPORTING: [SPOILED]})
 
     assert run.final.state is State.ROLLED_BACK
     assert serves(play.vault, old)
     assert [name for name, _ in play.waited] == [IMPORT]
     assert play.waited[0][1] == pytest.approx(10.5, abs=0.5)
+
+
+async def test_a_rollback_is_served_before_an_import_that_waits_longer(
+    open_playground: Open, old: Issued, new: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_playground(vault_imports=2) as play:
+        play.store(old)
+        another = play.deployment(new, config={"certificate_name": "another"})
+        waiting: list[asyncio.Task[Run]] = []
+        with leaping() as leap, both_in_line(monkeypatch, lambda: leap.over(11)) as in_line:
+
+            async def another_waits() -> None:
+                waiting.append(asyncio.create_task(play.run(another, Held(new.bundle()))))
+                await in_line.wait()
+
+            at: Happenings = {State.IMPORTING: [SPOILED], State.ROLLING_BACK: [another_waits]}
+            run = await play.deploy(new, at=at)
+
+        assert run.final.state is State.ROLLED_BACK
+        assert not waiting[0].done()
+        waiting[0].cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        assert [name for name, _ in play.waited] == [IMPORT, IMPORT]
+
+
+@contextmanager
+def both_in_line(
+    monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]
+) -> Iterator[asyncio.Event]:
+    """Says when the first call waits in line, and does *then* once there are two."""
+    usual, first = Turns.join, asyncio.Event()
+    joined: list[Line] = []
+
+    def join(turns: Turns, line: Line) -> None:
+        usual(turns, line)
+        joined.append(line)
+        first.set()
+        if len(joined) == 2:
+            then()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Turns, "join", join)
+        yield first
 
 
 async def test_a_repeat_that_changes_nothing_does_not_wait_for_an_import(
@@ -161,7 +245,7 @@ async def test_a_repeat_that_changes_nothing_does_not_wait_for_an_import(
 def _no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment may wait for its turn for a tenth of a second."""
     left = LIMITS.deadline_s - 0.1
-    monkeypatch.setattr("app.connectors.azure_key_vault.connector._SEND_S", left)
+    monkeypatch.setattr("app.connectors.azure_key_vault.before._SEND_S", left)
 
 
 @pytest.mark.usefixtures("no_time")
@@ -179,6 +263,23 @@ async def test_a_deployment_whose_turn_does_not_come_in_time_ends_unchanged(
     assert run.final.error.code == "target-throttled"
     assert run.final.error.retryable
     assert "AZURE__VAULT_IMPORTS" in run.final.error.message
+    assert [name for name, _ in play.waited] == [IMPORT]
+    assert play.waited[0][1] == pytest.approx(0.1, abs=0.09)
+
+
+@pytest.mark.usefixtures("no_time")
+async def test_a_rollback_whose_turn_does_not_come_in_time_fails_and_says_so(
+    open_playground: Open, old: Issued, new: Issued
+) -> None:
+    """Its time is its own, and is bounded too."""
+    async with open_playground(vault_imports=1) as play:
+        play.store(old)
+        run = await play.deploy(new, at={State.IMPORTING: [SPOILED]})
+
+    assert run.final.state is State.ROLLBACK_FAILED
+    assert run.final.rollback is not None
+    assert run.final.rollback.reason == "target-throttled"
+    assert play.imports() == 1
 
 
 @pytest.mark.usefixtures("no_time")

@@ -104,6 +104,9 @@ def _failed(seen: Seen) -> None:
     if seen.ours:
         assert seen.final.error.code in _MADE
         assert seen.final.snapshot is None or seen.final.version_id is None
+    if seen.final.version_id is not None:
+        assert seen.final.error.code == "verification-failed"
+        assert seen.final.version_id == seen.ours[-1].version
     assert seen.final.rollback is not None
     assert seen.final.rollback.version_id is None
 
@@ -125,6 +128,7 @@ def _rolled_back(seen: Seen) -> None:
     failed = {one.version for one in seen.ours if one is not now}
     if now.tags and failed:
         assert now.tags[tags.ROLLBACK_OF] in failed
+        assert now.tags[tags.ROLLBACK_OF] == seen.final.version_id
         assert snapshot.tags.items() <= now.tags.items()
     if rollback.plan is Plan.SECRET:
         assert (now.value, now.content_type) == (
@@ -140,9 +144,10 @@ def _rollback_failed(seen: Seen) -> None:
     assert final.error is not None
     assert final.rollback is not None
     assert final.rollback.reason
-    assert final.rollback.version_id is None
+    assert final.rollback.version_id in {None, *_put_back(seen)}
     assert not final.error.retryable
     said = ["A person must", final.target.address, final.version_id or ""]
+    said += [final.rollback.version_id or ""]
     said += [final.snapshot.version_id] if final.snapshot else []
     for one in said:
         assert one in final.error.message
@@ -151,7 +156,12 @@ def _rollback_failed(seen: Seen) -> None:
 def _superseded(seen: Seen) -> None:
     assert seen.serves(Serves.STRANGERS)
     assert seen.final.rollback is not None
-    assert seen.final.rollback.version_id is None
+    assert seen.final.rollback.version_id in {None, *_put_back(seen)}
+
+
+def _put_back(seen: Seen) -> list[str]:
+    """The versions that the rollback made: their tags say so, if the vault kept any."""
+    return [one.version for one in seen.ours if tags.ROLLBACK_OF in one.tags]
 
 
 def _the_error_is_the_first_one_and_true(seen: Seen) -> None:
@@ -222,6 +232,7 @@ def _the_trail_says_the_same(seen: Seen) -> None:
     assert told.get("error_code") == (final.error.code if final.error else None)
     assert final.rollback is not None
     assert told["rollback_plan"] == final.rollback.plan.value
+    assert told.get("rollback_reason") == final.rollback.reason
     assert told.get("rollback_version_id") == final.rollback.version_id
     assert told.get("previous_version_id") == (seen.before[-1].version if seen.before else None)
 

@@ -53,6 +53,11 @@ def a_stranger_writes(play: Playground) -> None:
     play.store(STRANGER)
 
 
+def a_stranger_carries_the_tags_over(play: Playground) -> None:
+    """As some tools do: their own certificate, with all tags of the version before it."""
+    play.store(STRANGER, tags=dict(play.latest.tags))
+
+
 def somebody_disables_it(play: Playground) -> None:
     play.vault.set_enabled(NAME, play.latest.version, False)
 
@@ -152,6 +157,12 @@ TAKEN = (
         name="a-stranger-before-the-read-back",
         code="superseded",
         verifying=[a_stranger_writes],
+        serves=Serves.STRANGERS,
+    ),
+    Cause(
+        name="a-stranger-with-our-tags-before-the-read-back",
+        code="superseded",
+        verifying=[a_stranger_carries_the_tags_over],
         serves=Serves.STRANGERS,
     ),
     Cause(

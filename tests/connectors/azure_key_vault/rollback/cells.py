@@ -27,6 +27,7 @@ from tests.connectors.azure_key_vault.rollback.causes import (
 )
 from tests.connectors.azure_key_vault.rollback.ends import End, Meets, refused, unseen
 from tests.connectors.azure_key_vault.rollback.meetings import (
+    CARRIER,
     CRASHED,
     DELETED,
     MEETS,
@@ -235,7 +236,8 @@ def _undone(case: Case, cause: Cause, meets: Meets, end: End) -> Cell:
         undoing = told and cause.serves is not Serves.NEW
         code = "verification-failed" if undoing else None if told else "key-gone"
     middle = (Action.IMPORTED,) * told + (Action.ROLLING_BACK,) * undoing
-    if case is FIRST and end.state is State.FAILED and told:
+    found = cause in LANDS and meets in (WORKS, NOT_FOUND, CRASHED)
+    if case is FIRST and end.state is State.FAILED and (told or found):
         code = "verification-failed"
     return Cell(case=case, cause=cause, meets=meets, end=end, code=code, middle=middle)
 
@@ -256,7 +258,7 @@ def _end(case: Case, cause: Cause, meets: Meets) -> End:
 
 def _hopeless(case: Case, cause: Cause, meets: Meets) -> End:
     """How a rollback ends that has nothing to put back, or nothing to do it with."""
-    if meets is STRANGER:
+    if meets in (STRANGER, CARRIER):
         return meets.end
     serves = meets.end.serves if meets is DELETED else None
     if meets is UNSAVED and cause.serves is Serves.NEW:

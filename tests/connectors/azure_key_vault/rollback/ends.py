@@ -1,7 +1,7 @@
 """How a rollback must end, and what a meeting is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
@@ -21,14 +21,16 @@ class Dies(Enum):
 class End:
     """How a rollback must end.
 
-    `sends` and `makes` are the imports sent and the versions made by it; `serves` is what the
-    vault serves then, where it is not what the failed import left there.
+    `sends` and `makes` are the imports sent and the versions made by it, and `names` whether it
+    can know which version that is: an answer or a look told it, and no crash took that away.
+    `serves` is what the vault serves then, where it is not what the failed import left there.
     """
 
     state: State
     reason: str | None = None
     sends: int = 1
     makes: int = 1
+    names: bool = True
     serves: Serves | None = None
 
 
@@ -51,6 +53,7 @@ class Meets:
 
 RESTORED: Final = End(state=State.ROLLED_BACK, serves=Serves.OLD)
 OVERTAKEN: Final = End(state=State.SUPERSEDED, serves=Serves.STRANGERS)
+OVERTAKEN_UNSEEN: Final = replace(OVERTAKEN, names=False)
 LEFT_ALONE: Final = End(state=State.SUPERSEDED, serves=Serves.STRANGERS, sends=0, makes=0)
 
 
@@ -59,12 +62,6 @@ def refused(reason: str, *, sends: int = 1, serves: Serves | None = None) -> End
     return End(state=State.ROLLBACK_FAILED, reason=reason, sends=sends, makes=0, serves=serves)
 
 
-def unseen(reason: str, *, sends: int = 1, makes: int = 1) -> End:
+def unseen(reason: str, *, names: bool = True) -> End:
     """The rollback is done but cannot be read back, because of *reason*."""
-    return End(
-        state=State.ROLLBACK_FAILED,
-        reason=reason,
-        sends=sends,
-        makes=makes,
-        serves=Serves.OLD,
-    )
+    return End(state=State.ROLLBACK_FAILED, reason=reason, names=names, serves=Serves.OLD)

@@ -11,6 +11,7 @@ from tests.connectors.azure_key_vault.rollback.causes import (
     UNAVAILABLE_BUT_APPLIED,
     Serves,
     a_creation_is_pending,
+    a_stranger_carries_the_tags_over,
     a_stranger_writes,
     fault,
     somebody_deletes_it,
@@ -18,6 +19,7 @@ from tests.connectors.azure_key_vault.rollback.causes import (
 from tests.connectors.azure_key_vault.rollback.ends import (
     LEFT_ALONE,
     OVERTAKEN,
+    OVERTAKEN_UNSEEN,
     RESTORED,
     Dies,
     End,
@@ -33,6 +35,12 @@ _APPLIED_504 = Answer(status=504, applied=True)
 WORKS = Meets(name="works", end=RESTORED, looks=True)
 STRANGER = Meets(
     name="a-stranger-before", end=LEFT_ALONE, happenings=[a_stranger_writes], looks=True
+)
+CARRIER = Meets(
+    name="a-stranger-with-our-tags-before",
+    end=LEFT_ALONE,
+    happenings=[a_stranger_carries_the_tags_over],
+    looks=True,
 )
 NO_READ = Meets(
     name="no-read",
@@ -153,7 +161,7 @@ _READ_BACK = (
     ),
     Meets(
         name="a-stranger-after-503",
-        end=OVERTAKEN,
+        end=OVERTAKEN_UNSEEN,
         happenings=[fault("import", AnotherWriter()), fault("import", UNAVAILABLE_BUT_APPLIED)],
     ),
     Meets(
@@ -173,7 +181,7 @@ _READ_BACK = (
     ),
     Meets(
         name="no-look-after-503",
-        end=unseen("import-outcome-unknown"),
+        end=unseen("import-outcome-unknown", names=False),
         happenings=[
             fault("import", UNAVAILABLE_BUT_APPLIED),
             fault("get_certificate", UNAVAILABLE, nth=2, count=ALWAYS),
@@ -226,17 +234,24 @@ _CRASHES = (
     ),
     Meets(
         name="a-crash-before-its-end-and-no-read",
-        end=unseen("target-unavailable"),
+        end=unseen("target-unavailable", names=False),
         dies=_DONE,
         again=[fault("get_certificate", UNAVAILABLE, count=ALWAYS)],
-        keyless=unseen("target-unavailable"),
+        keyless=unseen("target-unavailable", names=False),
     ),
     Meets(
         name="a-crash-before-its-end-and-a-stranger",
-        end=OVERTAKEN,
+        end=OVERTAKEN_UNSEEN,
         dies=_DONE,
         again=[a_stranger_writes],
-        keyless=OVERTAKEN,
+        keyless=OVERTAKEN_UNSEEN,
+    ),
+    Meets(
+        name="a-crash-before-its-end-and-a-stranger-with-our-tags",
+        end=OVERTAKEN_UNSEEN,
+        dies=_DONE,
+        again=[a_stranger_carries_the_tags_over],
+        keyless=OVERTAKEN_UNSEEN,
     ),
     Meets(
         name="a-crash-before-its-end-of-403",
@@ -269,6 +284,7 @@ TELLING = (
 MEETS = (
     WORKS,
     STRANGER,
+    CARRIER,
     NO_READ,
     DELETED,
     STALE_LOOK,

@@ -1,0 +1,53 @@
+"""What is refused before anything is asked of a vault: by the operator, or by Key Vault's limits.
+
+A PFX is only built to be measured where it could be too large, because that costs CPU.
+"""
+
+import base64
+from collections.abc import Mapping
+from typing import Final
+
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from app.connectors.azure_key_vault.config import AzureOptions
+from app.errors import Fault
+from app.pki import Bundle
+
+_PFX_LIMIT: Final = 25 * 1024  # characters of base64: the secret of a certificate is 25 KB at most
+_PFX_NEAR: Final = 15 * 1024  # bytes of DER below which no PFX comes near that
+_LONGEST_TAG: Final = 256
+_NOT_ALLOWED: Final = Fault(
+    field="target_config.vault_url",
+    code="vault-not-allowed",
+    message="The operator of this service does not let it deploy to this vault.",
+)
+_TOO_LARGE: Final = Fault(
+    field="chain_pem",
+    code="bundle-too-large",
+    message="Key Vault keeps 25 KB of PFX in base64; send fewer or smaller certificates.",
+)
+_ID_TOO_LONG: Final = Fault(
+    field="metadata.certificate_id",
+    code="certificate-id-too-long",
+    message="It becomes a tag, and Key Vault keeps 256 characters of one.",
+)
+
+
+def faults(
+    options: AzureOptions, vault_url: str, bundle: Bundle | None, metadata: Mapping[str, str]
+) -> tuple[Fault, ...]:
+    """Every fault of what is to be deployed to the vault."""
+    id_ = metadata.get("certificate_id", "")
+    found = (
+        (not options.allows(vault_url), _NOT_ALLOWED),
+        (bundle is not None and _too_large(bundle), _TOO_LARGE),
+        (len(id_) > _LONGEST_TAG, _ID_TOO_LONG),
+    )
+    return tuple(fault for wrong, fault in found if wrong)
+
+
+def _too_large(bundle: Bundle) -> bool:
+    """Whether the PFX passes the limit; it is built only where it could."""
+    certificates = (bundle.leaf, *bundle.chain)
+    near = sum(len(one.public_bytes(Encoding.DER)) for one in certificates) > _PFX_NEAR
+    return near and len(base64.b64encode(bundle.pfx())) > _PFX_LIMIT

@@ -1,0 +1,61 @@
+"""A call without an answer: what became of it, by the SDK's error and the transport's below it.
+
+What matters is whether the vault may have read the call: an import that it read may be applied.
+"""
+
+from typing import Final, NoReturn
+
+import aiohttp
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ServiceRequestError,
+)
+
+from app import errors
+from app.errors import TargetError
+
+_THROTTLED: Final = 429
+_SERVER_ERROR: Final = 500
+_VAULT: Final = ".vault."  # in every vault's host name, and in no login service's
+
+
+class Lost(Exception):
+    """A call without an answer. `sent` is whether the vault may have read it."""
+
+    def __init__(self, trouble: TargetError, *, sent: bool) -> None:
+        super().__init__(trouble.message)
+        self.trouble = trouble
+        self.sent = sent
+
+
+def lost(error: Exception) -> NoReturn:
+    """Say what became of a call, by the SDK's error and the transport's below it."""
+    below = error.__cause__ or getattr(error, "inner_exception", None)
+    if _no_token(error):
+        raise Lost(_login_trouble(error), sent=False) from error
+    if isinstance(error, HttpResponseError):  # an answer that cannot be read
+        raise Lost(errors.TargetUnavailable(), sent=True) from error
+    if isinstance(below, aiohttp.ClientConnectorDNSError) and _VAULT in str(below.host):
+        raise Lost(errors.TargetNotFound(), sent=False) from error
+    never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+    sent = not (isinstance(error, ServiceRequestError) and isinstance(below, never))
+    raise Lost(errors.TargetUnreachable(), sent=sent) from error
+
+
+def _no_token(error: Exception) -> bool:
+    """Whether there was no token, so that nothing was sent to the vault but a bare question.
+
+    A `ValueError` is the SDK's for a challenge that names another resource, an `OSError` with a
+    file name is that of a token file.
+    """
+    unreadable = isinstance(error, OSError) and error.filename is not None
+    return unreadable or isinstance(error, ClientAuthenticationError | ValueError)
+
+
+def _login_trouble(error: Exception) -> TargetError:
+    """What it means that there is no token; a login service that fails may work later."""
+    status = getattr(error, "status_code", None) or 0
+    if status == _THROTTLED or status >= _SERVER_ERROR:
+        return errors.TargetUnavailable("The login service is failing. Send again later.")
+    return errors.TargetUnauthenticated()
