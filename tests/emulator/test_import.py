@@ -477,3 +477,68 @@ def test_a_finished_creation_is_overwritten_by_an_import(http: Raw, emulator: Em
 
     assert "pending" not in http.send_import(leaf().pfx()).json()
     assert http.get("/certificates/api/pending").status_code == 404
+
+
+# ---- values of another kind than they should be
+
+RENEW = {"trigger": {"lifetime_percentage": 1}, "action": {"action_type": "AutoRenew"}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"attributes": "on"},
+        {"attributes": [1]},
+        {"attributes": {"enabled": "false"}},
+        {"preserveCertOrder": "yes"},
+        {"policy": {**PFX_POLICY, "key_props": "RSA"}},
+        {"policy": {**PFX_POLICY, "key_props": {"exportable": "no"}}},
+        {"policy": {**PFX_POLICY, "issuer": "Self"}},
+        {"policy": {**PFX_POLICY, "issuer": {"name": 5}}},
+        {"policy": {**PFX_POLICY, "x509_props": "CN=x"}},
+        {"policy": {**PFX_POLICY, "x509_props": {"key_usage": 5}}},
+        {"policy": {**PFX_POLICY, "lifetime_actions": "AutoRenew"}},
+        {"policy": {**PFX_POLICY, "issuer": {"name": "Self"}, "lifetime_actions": [1]}},
+        {
+            "policy": {
+                **PFX_POLICY,
+                "issuer": {"name": "Self"},
+                "lifetime_actions": [{**RENEW, "trigger": {"lifetime_percentage": "soon"}}],
+            }
+        },
+    ],
+    ids=[
+        "attributes as text",
+        "attributes as list",
+        "enabled as text",
+        "order as text",
+        "key as text",
+        "exportable as text",
+        "issuer as text",
+        "issuer as number",
+        "properties as text",
+        "usage as number",
+        "actions as text",
+        "action as number",
+        "trigger as text",
+    ],
+)
+def test_a_value_of_another_kind_is_refused_and_spoils_nothing(
+    http: Raw, emulator: Emulator, body: dict[str, Any]
+) -> None:
+    answer = http.send_import(leaf().pfx(), **body)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+    assert http.get("/certificates").json()["value"] == []
+    assert emulator.writes == 0
+
+
+def test_a_certificate_that_cannot_be_made_again_is_kept_as_it_is(
+    http: Raw, emulator: Emulator
+) -> None:
+    years = 365 * 7900  # its renewal would outlive the calendar
+    policy = {**PFX_POLICY, "issuer": {"name": "Self"}, "lifetime_actions": [RENEW]}
+    http.send_import(leaf(days=(-1, years)).pfx(), policy=policy)
+    emulator.clock.advance(86_400 * years / 100)
+
+    assert len(emulator.vault("my-vault").versions("api")) == 1
