@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.emulator import shapes
@@ -32,6 +33,12 @@ _KINDS = {"value": str, "pwd": str, "preserveCertOrder": bool}
 _MAX_VALUE = 25 * 1024
 _MAX_PASSWORD = 200
 _EC_SIZES = (256, 384, 521)
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _ECDSA = "1.2.840.10045.4."  # signed with ECDSA, whatever the digest (RFC 5758)
 
 
@@ -102,6 +109,7 @@ def _sent(body: dict[str, Any]) -> _Sent:
 
 def _check_certificate(material: Material, policy: Policy, now: float) -> None:
     certificate = material.certificate
+    _check_readable(certificate)
     if certificate.not_valid_after_utc.timestamp() < now:
         raise refusal(Reason.EXPIRED)
     key = certificate.public_key()
@@ -111,6 +119,14 @@ def _check_certificate(material: Material, policy: Policy, now: float) -> None:
         _check_ec(material, policy)
     else:
         raise refusal(Reason.UNSUPPORTED_CERTIFICATE)
+
+
+def _check_readable(certificate: x509.Certificate) -> None:
+    """A certificate may be well-formed but for its key or one of its extensions."""
+    try:
+        _ = certificate.public_key(), certificate.extensions
+    except _UNREADABLE as error:
+        raise refusal(Reason.UNSUPPORTED_CERTIFICATE) from error
 
 
 def _check_rsa(key: rsa.RSAPublicKey, certificate: x509.Certificate) -> None:

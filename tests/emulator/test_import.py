@@ -15,6 +15,9 @@ from tests.emulator.conftest import VAULT, Raw
 from tests.emulator.making import Leaf, curve_key, leaf, usage
 
 PEM_POLICY = {"secret_props": {"contentType": "application/x-pem-file"}}
+# object identifiers in DER, equally long
+P_256 = bytes.fromhex("06082a8648ce3d030107")
+NO_CURVE = bytes.fromhex("06082a8648ce3d03017f")
 PFX_POLICY = {"secret_props": {"contentType": "application/x-pkcs12"}}
 
 
@@ -385,6 +388,46 @@ def test_other_kinds_of_key_are_refused(
     answer = http.send_import(leaf(key=key).pem, policy=PEM_POLICY)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+
+
+ODD = (
+    "The specified X.509 certificate content is invalid. "
+    "Error: One or more X.509 properties are invalid."
+)
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [
+        x509.UnrecognizedExtension(x509.OID_SUBJECT_ALTERNATIVE_NAME, b"no names"),
+        x509.UnrecognizedExtension(x509.OID_SUBJECT_ALTERNATIVE_NAME, bytes.fromhex("3002a300")),
+        x509.UnrecognizedExtension(x509.OID_KEY_USAGE, b"no bits"),
+    ],
+    ids=["no names", "an x400 address", "no usages"],
+)
+@pytest.mark.parametrize("form", ["pfx", "pem"])
+def test_an_odd_certificate_is_refused(
+    http: Raw, extension: x509.UnrecognizedExtension, form: str
+) -> None:
+    made = leaf(extensions=(extension,))
+
+    answer = (
+        http.send_import(made.pem, policy=PEM_POLICY)
+        if form == "pem"
+        else http.send_import(made.pfx())
+    )
+
+    assert_refused(answer, 400, "BadParameter", ODD)
+
+
+def test_an_issuer_may_have_a_kind_of_key_that_is_not_known(http: Raw) -> None:
+    own, issuer = leaf(), leaf("issuer")
+    unknown = issuer.certificate.public_bytes(Encoding.DER).replace(P_256, NO_CURVE)
+    certificate = x509.load_der_x509_certificate(unknown).public_bytes(Encoding.PEM).decode()
+
+    answer = http.send_import(own.key_pem + certificate + own.cert_pem, policy=PEM_POLICY)
+
+    assert answer.json()["policy"]["x509_props"]["subject"] == "CN=www.example.com"
 
 
 @pytest.mark.parametrize(
