@@ -126,11 +126,26 @@ def test_every_answer_has_key_vaults_headers(http: Raw) -> None:
     ("method", "path", "host"),
     [
         ("POST", "/certificates/api/create", None),
+        ("POST", "/certificates/api/backup", None),
+        ("POST", "/certificates/restore", None),
+        ("GET", "/certificates/contacts", None),
+        ("GET", "/certificates/issuers", None),
+        ("GET", "/certificates/issuers/mine", None),
         ("GET", "/keys/api", None),
         ("GET", "/", None),
         ("GET", "/certificates/api", "www.example.com"),
     ],
-    ids=["create", "keys", "root", "no vault"],
+    ids=[
+        "create",
+        "backup",
+        "restore",
+        "contacts",
+        "issuers",
+        "an issuer",
+        "keys",
+        "root",
+        "no vault",
+    ],
 )
 def test_what_the_emulator_does_not_know_it_says_so(
     http: Raw, method: str, path: str, host: str | None
