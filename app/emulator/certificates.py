@@ -54,7 +54,7 @@ def update_policy(order: Order) -> Reply:
     policy = merge(order.entry().policy, order.document())
     if not renewing.possible(policy, int(order.now)):
         raise refusal(Reason.INVALID_POLICY)
-    order.vault.set_policy(order.name, policy)
+    order.vault.agree(order.name, policy)
     return get_policy(order)
 
 
@@ -69,5 +69,4 @@ def get_secret(order: Order) -> Reply:
         raise refusal(Reason.SECRET_NOT_FOUND, name=name)
     if not stored.enabled:
         raise refusal(Reason.SECRET_DISABLED)
-    exportable = bool(entry.policy.get("key_props", {}).get("exportable", True))
-    return Reply(document=shapes.secret(order.base, order.name, stored, exportable=exportable))
+    return Reply(document=shapes.secret(order.base, order.name, stored))

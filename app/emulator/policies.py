@@ -79,6 +79,11 @@ def made_by_key_vault(subject: str, *, issuer: str) -> Policy:
     }
 
 
+def is_exportable(policy: Policy) -> bool:
+    """Whether a key made or imported under the policy may leave Key Vault."""
+    return policy.get("key_props", {}).get("exportable", True) is not False
+
+
 def content_type_of(sent: Policy) -> str:
     """The content type of a policy sent with an import. Raises Refusal (400)."""
     props = sent.get("secret_props")

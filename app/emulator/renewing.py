@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.emulator.exports import pem_of
 from app.emulator.material import PEM
-from app.emulator.policies import CURVES, RSA_SIZES, Policy, name_of, usage_from
+from app.emulator.policies import CURVES, RSA_SIZES, Policy, is_exportable, name_of, usage_from
 from app.emulator.stored import Entry, StoredVersion
 
 TEN_MINUTES = 600
@@ -101,6 +101,7 @@ def _replacement(entry: Entry, now: int, version: str) -> StoredVersion:
         private_key=key,
         chain=(),
         enabled=True,
+        exportable=is_exportable(policy),
         created=now,
         updated=now,
         content_type=content_type,

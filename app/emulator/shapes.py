@@ -107,12 +107,12 @@ def deletion(base: str, name: str, gone: DeletedEntry) -> Json:
     }
 
 
-def secret(base: str, name: str, stored: StoredVersion, *, exportable: bool) -> Json:
+def secret(base: str, name: str, stored: StoredVersion) -> Json:
     """The secret of a version: what was imported, or without the key if not exportable."""
     item = f"{name}/{stored.version}"
     # unknown: whether the certificate's tags show on its secret; they do not here
     return {
-        "value": stored.value if exportable else _public(stored),
+        "value": stored.value if stored.exportable else _public(stored),
         "contentType": stored.content_type,
         "id": f"{base}/secrets/{item}",
         "managed": True,

@@ -34,6 +34,7 @@ class StoredVersion:
     content_type: str
     sent: str | None = field(repr=False)
     tagged: bool = False
+    exportable: bool = True
     preserve_cert_order: bool | None = None
     x5t: str = field(init=False)
     cer: str = field(init=False, repr=False)
