@@ -161,6 +161,7 @@ class Application:
             vault=vault,
             name=match.name or None,
             action=match.route.action,
+            lists=match.route.operation.startswith("list_"),
             identity=identity,
             client=request.client,
         )
