@@ -37,7 +37,7 @@ class Match:
 _READ = "certificates/read"
 _UPDATE = "certificates/update/action"
 # words that stand where a version may stand
-_WORDS = frozenset({"import", "versions", "policy", "pending", "recover", "backup"})
+_WORDS = frozenset({"import", "versions", "policy", "pending", "recover"})
 # what stands where a certificate's name may stand, and is none
 _NO_NAMES = frozenset({"contacts", "issuers", "restore"})
 

@@ -64,6 +64,8 @@ class Vault:
         """Do what has become due under a name (empty: under every name)."""
         with self.lock:
             now = self._clock.now()
+            for each in [each for each, gone in self.deleted.items() if gone.purged <= now]:
+                self.purge(each)
             for each in (name,) if name else tuple(self.entries):
                 if each in self.entries:
                     entry = self.entries[each]
