@@ -12,7 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.emulator import shapes
-from app.emulator.faults import AnotherWriter, ForgetTags, StoreAnother
+from app.emulator.effects import AnotherWriter, ForgetTags, StoreAnother
 from app.emulator.issuing import self_signed
 from app.emulator.kinds import POLICY, fits
 from app.emulator.material import PEM, PFX, Material, Reader

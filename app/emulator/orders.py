@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from app.emulator import api_versions
-from app.emulator.faults import Effects, StaleRead
+from app.emulator.effects import Effects, StaleRead
 from app.emulator.kinds import ATTRIBUTES, fits
 from app.emulator.refusals import Reason, refusal
 from app.emulator.stored import Entry, StoredVersion

@@ -3,7 +3,7 @@
 import pytest
 
 from app.emulator import Fault
-from app.emulator.faults import Effect
+from app.emulator.effects import Effect
 from app.errors import NameSoftDeleted, TargetError
 from tests.certificates import Issued
 from tests.connectors.azure_key_vault.playground import NAME, Playground
