@@ -85,9 +85,14 @@ def test_a_token_the_emulator_did_not_sign_is_refused(http: Raw, token: str) -> 
 
 
 def test_a_token_expires(http: Raw, emulator: Emulator) -> None:
-    emulator.clock.advance(3600)
+    emulator.clock.advance(3500)
+    assert http.get(GET).status_code == 404
 
-    assert http.get(GET).status_code == 401
+    emulator.clock.advance(100)
+
+    answer = http.get(GET)
+    assert (answer.status_code, code(answer.json())) == (401, "Unauthorized")
+    assert "expired" in answer.json()["error"]["message"]
 
 
 def test_a_challenged_request_is_recorded_as_a_challenge_whatever_it_wanted(

@@ -153,15 +153,24 @@ def test_lifetime_actions_sent_are_kept(http: Raw) -> None:
 
 
 @pytest.mark.parametrize(
-    "curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1(), ec.SECP256K1()], ids=lambda c: c.name
+    ("curve", "name", "size"),
+    [
+        (ec.SECP256R1(), "P-256", 256),
+        (ec.SECP384R1(), "P-384", 384),
+        (ec.SECP521R1(), "P-521", 521),
+        (ec.SECP256K1(), "P-256K", 256),
+    ],
+    ids=["P-256", "P-384", "P-521", "P-256K"],
 )
-def test_every_curve_of_key_vault_is_taken(http: Raw, curve: ec.EllipticCurve) -> None:
+def test_every_curve_of_key_vault_is_taken_and_named(
+    http: Raw, curve: ec.EllipticCurve, name: str, size: int
+) -> None:
     made = leaf(key=ec.generate_private_key(curve))
 
     body = http.send_import(made.pfx()).json()
 
-    assert body["policy"]["key_props"]["crv"].startswith("P-")
-    assert body["policy"]["key_props"]["key_size"] == curve.key_size
+    props = body["policy"]["key_props"]
+    assert (props["kty"], props["crv"], props["key_size"]) == ("EC", name, size)
 
 
 def test_an_rsa_key_is_taken(http: Raw) -> None:
@@ -499,8 +508,8 @@ def test_a_name_being_deleted_cannot_be_used(http: Raw, emulator: Emulator) -> N
 
     answer = http.send_import(leaf().pfx())
 
-    error = answer.json()["error"]
-    assert (answer.status_code, error["innererror"]) == (409, {"code": "ObjectIsBeingDeleted"})
+    message = "Certificate is currently being deleted."
+    assert_refused(answer, 409, "Conflict", message, "ObjectIsBeingDeleted")
 
 
 def test_a_pending_creation_forbids_an_import(http: Raw, emulator: Emulator) -> None:
