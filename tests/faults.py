@@ -22,7 +22,8 @@ from app.emulator import (
     StaleRead,
     StoreAnother,
 )
-from app.emulator.faults import Effect, Operation
+from app.emulator.effects import Effect
+from app.emulator.faults import Operation
 
 Happens = Callable[..., Fault]
 

@@ -18,7 +18,8 @@ from app.deployment.model import EXITS, NEXT
 from app.emulator import Emulator
 from app.emulator.control import fields_of
 from app.emulator.control import table as controls
-from app.emulator.faults import EFFECTS, OPERATIONS
+from app.emulator.effects import EFFECTS
+from app.emulator.faults import OPERATIONS
 from app.emulator.federation import Federation
 from app.emulator.roles import BUILT_IN
 from app.settings import PREFIX, Settings

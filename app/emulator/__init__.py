@@ -9,6 +9,15 @@ from app.emulator.access import By, Denial
 from app.emulator.budgets import Budgets
 from app.emulator.cli import serve
 from app.emulator.clock import Clock
+from app.emulator.effects import (
+    AnotherWriter,
+    Answer,
+    Delay,
+    Drop,
+    ForgetTags,
+    StaleRead,
+    StoreAnother,
+)
 from app.emulator.emulator import (
     CLIENT_ID,
     CLIENT_SECRET,
@@ -16,16 +25,7 @@ from app.emulator.emulator import (
     TENANT_ID,
     Emulator,
 )
-from app.emulator.faults import (
-    AnotherWriter,
-    Answer,
-    Delay,
-    Drop,
-    Fault,
-    ForgetTags,
-    StaleRead,
-    StoreAnother,
-)
+from app.emulator.faults import Fault
 from app.emulator.roles import Assignment
 from app.emulator.state import Call
 from app.emulator.stored import StoredVersion

@@ -38,11 +38,15 @@ class Denial(Told):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempt:
-    """A caller about to use a data action, e.g. certificates/import/action."""
+    """A caller about to use a data action, e.g. certificates/import/action.
+
+    Roles do not tell listing from reading, access policies do.
+    """
 
     vault: str
     name: str | None
     action: str
+    lists: bool
     identity: Identity
     client: str
 
@@ -101,7 +105,7 @@ def _rbac(attempt: Attempt) -> tuple[str, str]:
 def _permission(attempt: Attempt) -> str:
     """The data action as access policies name it: `certificates get`, not `certificates/read`."""
     kind, verb, *_ = attempt.action.split("/")
-    reading = "get" if attempt.name else "list"
+    reading = "list" if attempt.lists else "get"
     return f"{kind} {({'read': reading, 'getSecret': 'get'}).get(verb, verb)}"
 
 

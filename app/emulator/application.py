@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.emulator import access, api_versions, routes
 from app.emulator.clouds import LOCAL_HOSTS, LOGIN_HOSTS, Cloud, vault_of
-from app.emulator.faults import Answer, Drop, Effects
+from app.emulator.effects import Answer, Drop, Effects
 from app.emulator.headers import headers_of
 from app.emulator.login import Login
 from app.emulator.orders import Order, check_name
@@ -161,6 +161,7 @@ class Application:
             vault=vault,
             name=match.name or None,
             action=match.route.action,
+            lists=match.route.operation.startswith("list_"),
             identity=identity,
             client=request.client,
         )

@@ -5,8 +5,8 @@ Import is in `importing`, lists in `listing`, deletion in `deleting`.
 
 from typing import Any
 
-from app.emulator import shapes
-from app.emulator.orders import Order, tags_of
+from app.emulator import renewing, shapes
+from app.emulator.orders import Order, enabled_of, tags_of
 from app.emulator.policies import merge
 from app.emulator.refusals import Reason, refusal
 from app.emulator.wire import Reply
@@ -36,9 +36,9 @@ def update_certificate(order: Order) -> Reply:
     tags = tags_of(document)
     if tags is not None:
         changes |= {"tags": tags, "tagged": True}
-    enabled = (document.get("attributes") or {}).get("enabled")
+    enabled = enabled_of(document)
     if enabled is not None:
-        changes["enabled"] = bool(enabled)
+        changes["enabled"] = enabled
     stored = order.vault.change(order.name, order.stored().version, **changes)
     shape = shapes.bundle(order.base, order.name, stored, pending=order.pending)
     return Reply(document=shape)
@@ -51,8 +51,10 @@ def get_policy(order: Order) -> Reply:
 
 def update_policy(order: Order) -> Reply:
     """Change parts of the policy."""
-    sent = order.document()
-    order.vault.set_policy(order.name, merge(order.entry().policy, sent))
+    policy = merge(order.entry().policy, order.document())
+    if not renewing.possible(policy, int(order.now)):
+        raise refusal(Reason.INVALID_POLICY)
+    order.vault.agree(order.name, policy)
     return get_policy(order)
 
 
@@ -67,5 +69,4 @@ def get_secret(order: Order) -> Reply:
         raise refusal(Reason.SECRET_NOT_FOUND, name=name)
     if not stored.enabled:
         raise refusal(Reason.SECRET_DISABLED)
-    exportable = bool(entry.policy.get("key_props", {}).get("exportable", True))
-    return Reply(document=shapes.secret(order.base, order.name, stored, exportable=exportable))
+    return Reply(document=shapes.secret(order.base, order.name, stored))

@@ -4,15 +4,24 @@ A fault names an operation (optionally a vault and a certificate), the call at w
 and for how many calls it lasts; its effect says what happens then. Several may meet in one call.
 """
 
-import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from app.emulator.effects import (
+    NOTHING,
+    AnotherWriter,
+    Effect,
+    Effects,
+    ForgetTags,
+    StaleRead,
+    StoreAnother,
+)
 from app.emulator.told import Told
-from app.emulator.wire import BODILESS
 
 Operation = Literal[
     "import",
@@ -40,95 +49,13 @@ Operation = Literal[
 
 OPERATIONS: tuple[str, ...] = get_args(Operation)
 
-
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FRAMING = frozenset({"connection", "content-length", "transfer-encoding"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer(Told):
-    """Answer so instead of doing the work, or (`applied`) after it was done.
-
-    The body is Key Vault's error document with `code`, `message` and `inner`, unless `body` is
-    given: any text, sent as it is, such as an HTML page or nothing. `headers` are pairs of name
-    and value, and replace the usual ones.
-    """
-
-    kind: Literal["answer"] = "answer"
-    status: int
-    code: str = "InternalServerError"
-    message: str = "The emulator was told to answer so."
-    inner: str | None = None
-    body: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    applied: bool = False
-
-    def __post_init__(self) -> None:
-        if not 200 <= self.status <= 599:  # noqa: PLR2004 - the statuses that end a request
-            raise ValueError("status must be 200 to 599")
-        if self.status in BODILESS and self.body != "":
-            raise ValueError(f"body must be empty for status {self.status}")
-        for name, text in self.headers:
-            _check_header(name, text)
-
-
-def _check_header(name: str, text: str) -> None:
-    if not _HEADER_NAME.fullmatch(name) or name.lower() in _FRAMING:
-        raise ValueError(f"headers cannot have the name {name!r}")
-    if not text.isascii() or not text.isprintable():
-        raise ValueError(f"headers: the value of {name} must be printable ASCII")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Drop(Told):
-    """Cut the connection without an answer: before the work, or (`applied`) after it."""
-
-    kind: Literal["drop"] = "drop"
-    applied: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delay(Told):
-    """Wait this many real `seconds` before anything else."""
-
-    kind: Literal["delay"] = "delay"
-    seconds: float
-
-    def __post_init__(self) -> None:
-        if self.seconds < 0:
-            raise ValueError("seconds must be 0 or more")
-
-
-@dataclass(frozen=True, kw_only=True)
-class StaleRead(Told):
-    """Read the certificate as it was before the last write to it."""
-
-    kind: Literal["stale_read"] = "stale_read"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnotherWriter(Told):
-    """Right after this import, somebody else imports another certificate under the name."""
-
-    kind: Literal["another_writer"] = "another_writer"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoreAnother(Told):
-    """Store a self-made certificate under the new version instead of the one sent."""
-
-    kind: Literal["store_another"] = "store_another"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ForgetTags(Told):
-    """Store the new version without the tags sent."""
-
-    kind: Literal["forget_tags"] = "forget_tags"
-
-
-Effect = Answer | Drop | Delay | StaleRead | AnotherWriter | StoreAnother | ForgetTags
-EFFECTS: tuple[type[Effect], ...] = get_args(Effect)
+_READS = ("get_certificate", "get_certificate_version", "list_versions", "get_policy", "get_secret")
+_HAPPENS_TO: Mapping[type[Effect], tuple[str, ...]] = MappingProxyType(
+    {
+        StaleRead: (*_READS, "any"),
+        **dict.fromkeys((AnotherWriter, StoreAnother, ForgetTags), ("import", "any")),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +76,8 @@ class Fault(Told):
     def __post_init__(self) -> None:
         if self.operation not in OPERATIONS:
             raise ValueError(f"no such operation: {self.operation}")
+        if self.operation not in _HAPPENS_TO.get(type(self.effect), OPERATIONS):
+            raise ValueError(f"effect {self.effect.kind} never happens to {self.operation}")
         if self.nth < 1 or (self.count is not None and self.count < 1):
             raise ValueError("nth and count must be 1 or more")
 
@@ -156,34 +85,14 @@ class Fault(Told):
         """Whether a call is one this fault counts."""
         return (
             self.operation in (operation, "any")
-            and self.vault in (None, vault)
-            and self.name in (None, name)
+            and _means(self.vault, vault)
+            and _means(self.name, name)
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Effects:
-    """What meets one call."""
-
-    effects: tuple[Effect, ...] = ()
-
-    def has(self, kind: type[Effect]) -> bool:
-        """Whether an effect of this kind is among them."""
-        return any(isinstance(effect, kind) for effect in self.effects)
-
-    def delay(self) -> float:
-        """Seconds to wait, all delays added."""
-        return sum(effect.seconds for effect in self.effects if isinstance(effect, Delay))
-
-    def end(self, *, applied: bool) -> Answer | Drop | None:
-        """How the call ends early (applied False), or is answered falsely (applied True)."""
-        for effect in self.effects:
-            if isinstance(effect, Answer | Drop) and effect.applied is applied:
-                return effect
-        return None
-
-
-NOTHING = Effects()
+def _means(asked: str | None, found: str | None) -> bool:
+    """Key Vault does not tell upper from lower case in names."""
+    return asked is None or (found is not None and asked.lower() == found.lower())
 
 
 @dataclass

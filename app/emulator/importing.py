@@ -8,15 +8,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.emulator import shapes
-from app.emulator.faults import AnotherWriter, ForgetTags, StoreAnother
+from app.emulator.effects import AnotherWriter, ForgetTags, StoreAnother
 from app.emulator.issuing import self_signed
+from app.emulator.kinds import POLICY, fits
 from app.emulator.material import PEM, PFX, Material, Reader
-from app.emulator.orders import Order, tags_of
+from app.emulator.orders import Order, enabled_of, tags_of
 from app.emulator.policies import (
     CURVES,
+    RSA_SIZES,
     Policy,
     content_type_of,
     policy_for,
@@ -26,10 +29,16 @@ from app.emulator.refusals import Reason, refusal
 from app.emulator.stored import Submission
 from app.emulator.wire import Reply
 
+_KINDS = {"value": str, "pwd": str, "preserveCertOrder": bool}
 _MAX_VALUE = 25 * 1024
 _MAX_PASSWORD = 200
-_RSA_SIZES = (2048, 3072, 4096)
 _EC_SIZES = (256, 384, 521)
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _ECDSA = "1.2.840.10045.4."  # signed with ECDSA, whatever the digest (RFC 5758)
 
 
@@ -76,29 +85,31 @@ class Importer:
 
 
 def _sent(body: dict[str, Any]) -> _Sent:
+    for name, kind in _KINDS.items():
+        if body.get(name) is not None and not isinstance(body[name], kind):
+            raise refusal(Reason.INVALID_BODY, name=name)
     value, password, policy = body.get("value"), body.get("pwd"), body.get("policy")
-    if not isinstance(value, str) or not value:
+    if not value:
         raise refusal(Reason.INVALID_BODY, name="value")
     if len(value) > _MAX_VALUE:
         raise refusal(Reason.TOO_LONG)
-    if password is not None and not isinstance(password, str):
-        raise refusal(Reason.INVALID_BODY, name="pwd")
     if len(password or "") > _MAX_PASSWORD:
         raise refusal(Reason.PASSWORD_TOO_LONG)
-    if policy is not None and not isinstance(policy, dict):
+    if policy is not None and not fits(policy, POLICY):
         raise refusal(Reason.INVALID_POLICY)
     return _Sent(
         value=value,
         password=password,
         policy=policy,
         tags=tags_of(body),
-        enabled=(body.get("attributes") or {}).get("enabled", True) is not False,
+        enabled=enabled_of(body) is not False,
         preserve_cert_order=body.get("preserveCertOrder"),
     )
 
 
 def _check_certificate(material: Material, policy: Policy, now: float) -> None:
     certificate = material.certificate
+    _check_readable(certificate)
     if certificate.not_valid_after_utc.timestamp() < now:
         raise refusal(Reason.EXPIRED)
     key = certificate.public_key()
@@ -110,13 +121,21 @@ def _check_certificate(material: Material, policy: Policy, now: float) -> None:
         raise refusal(Reason.UNSUPPORTED_CERTIFICATE)
 
 
+def _check_readable(certificate: x509.Certificate) -> None:
+    """A certificate may be well-formed but for its key or one of its extensions."""
+    try:
+        _ = certificate.public_key(), certificate.extensions
+    except _UNREADABLE as error:
+        raise refusal(Reason.UNSUPPORTED_CERTIFICATE) from error
+
+
 def _check_rsa(key: rsa.RSAPublicKey, certificate: x509.Certificate) -> None:
     """An RSA key that an EC authority certified has the wrong size for Key Vault (reported).
 
     The same words for an RSA key of another size are by analogy.
     """
     by_ec = certificate.signature_algorithm_oid.dotted_string.startswith(_ECDSA)
-    sizes = _EC_SIZES if by_ec else _RSA_SIZES
+    sizes = _EC_SIZES if by_ec else RSA_SIZES
     if key.key_size not in sizes:
         supported = ", ".join(map(str, sizes))
         raise refusal(Reason.KEY_SIZE, size=key.key_size, supported=supported)

@@ -4,7 +4,6 @@ Version ids are random, so the order of versions says nothing about which is the
 """
 
 import base64
-import binascii
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 from urllib.parse import quote
@@ -68,7 +67,7 @@ def _page(
 
 def _page_size(order: Order) -> int:
     text = order.request.query.get("maxresults", str(_PAGE))
-    if not text.isdecimal() or not 1 <= int(text) <= _PAGE:
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= _PAGE:
         raise refusal(Reason.INVALID_QUERY, name="maxresults")
     return int(text)
 
@@ -76,8 +75,8 @@ def _page_size(order: Order) -> int:
 def _skipped(order: Order) -> str:
     token = order.request.query.get("$skiptoken", "")
     try:
-        return base64.urlsafe_b64decode(token).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
+    except ValueError as error:
         raise refusal(Reason.INVALID_QUERY, name="$skiptoken") from error
 
 

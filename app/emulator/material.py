@@ -176,9 +176,17 @@ def _leaf(certificates: list[x509.Certificate], key: PrivateKeyTypes) -> x509.Ce
     """The certificate of the key, wherever it stands."""
     wanted = _spki(key.public_key())
     for certificate in certificates:
-        if _spki(certificate.public_key()) == wanted:
+        if _spki_of(certificate) == wanted:
             return certificate
     raise refusal(Reason.KEY_MISMATCH)
+
+
+def _spki_of(certificate: x509.Certificate) -> bytes | None:
+    """None for a key of a kind that nothing here reads, which an issuer may well have."""
+    try:
+        return _spki(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        return None
 
 
 def _spki(public_key: object) -> bytes:

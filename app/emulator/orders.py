@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from app.emulator import api_versions
-from app.emulator.faults import Effects, StaleRead
+from app.emulator.effects import Effects, StaleRead
+from app.emulator.kinds import ATTRIBUTES, fits
 from app.emulator.refusals import Reason, refusal
 from app.emulator.stored import Entry, StoredVersion
 from app.emulator.vaults import Vault
@@ -77,6 +78,15 @@ def check_name(name: str) -> None:
     """Raise Refusal (400) for a name Key Vault does not allow."""
     if not _NAME.fullmatch(name):
         raise refusal(Reason.INVALID_NAME, name=name)
+
+
+def enabled_of(document: dict[str, Any]) -> bool | None:
+    """Whether a body enables a version, None if it does not say. Raises Refusal (400)."""
+    attributes = document.get("attributes") or {}
+    if not fits(attributes, ATTRIBUTES):
+        raise refusal(Reason.INVALID_BODY, name="attributes")
+    enabled: bool | None = attributes.get("enabled")
+    return enabled
 
 
 def tags_of(document: dict[str, Any]) -> dict[str, str] | None:

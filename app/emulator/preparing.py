@@ -75,7 +75,9 @@ def table(state: State) -> dict[str, Control]:
         ),
         f"GET {_PATH}/policy": Control(does="The policy.", run=on.policy),
         f"PATCH {_PATH}/policy": Control(
-            does="Replace these parts of the policy.", body=Parts, run=on.change_policy
+            does="Replace these parts of the policy, as if every version had been made under it.",
+            body=Parts,
+            run=on.change_policy,
         ),
         f"PUT {_PATH}/pending": Control(
             does="Let a creation be pending under the name, or completed.",

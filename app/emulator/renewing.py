@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.emulator.exports import pem_of
 from app.emulator.material import PEM
-from app.emulator.policies import CURVES, Policy, name_of, usage_from
+from app.emulator.policies import CURVES, RSA_SIZES, Policy, is_exportable, name_of, usage_from
 from app.emulator.stored import Entry, StoredVersion
 
 TEN_MINUTES = 600
@@ -45,10 +45,21 @@ _Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 def renewed(entry: Entry, now: float, new_version: Callable[[], str]) -> Entry:
     """The entry with every version that Key Vault has made by itself until now."""
-    while (due := _due(entry)) is not None and due <= now:
+    while (due := _due(entry)) is not None and due <= now and possible(entry.policy, int(due)):
         made = _replacement(entry, int(due), new_version())
         entry = replace(entry, versions=(*entry.versions, made), before=replace(entry, before=None))
     return entry
+
+
+def possible(policy: Policy, now: int) -> bool:
+    """Whether a certificate can be made under a policy; unknown is what Azure does if not."""
+    try:
+        _self_signed(policy["x509_props"], ec.generate_private_key(ec.SECP256R1()), now)
+    except (ValueError, OverflowError):
+        return False
+    key = policy["key_props"]
+    known = _curve(key) in _KINDS if _is_ec(key) else _size(key) in RSA_SIZES
+    return known and policy["x509_props"]["validity_months"] >= 1
 
 
 def _due(entry: Entry) -> float | None:
@@ -90,6 +101,7 @@ def _replacement(entry: Entry, now: int, version: str) -> StoredVersion:
         private_key=key,
         chain=(),
         enabled=True,
+        exportable=is_exportable(policy),
         created=now,
         updated=now,
         content_type=content_type,
@@ -99,9 +111,21 @@ def _replacement(entry: Entry, now: int, version: str) -> StoredVersion:
 
 
 def _made_key(props: dict[str, Any]) -> _Key:
-    if props.get("kty", "RSA").startswith("EC"):
-        return ec.generate_private_key(_CURVES[_KINDS[props.get("crv", "P-256")]]())
-    return rsa.generate_private_key(65537, props.get("key_size", 2048))
+    if _is_ec(props):
+        return ec.generate_private_key(_CURVES[_KINDS[_curve(props)]]())
+    return rsa.generate_private_key(65537, _size(props))
+
+
+def _is_ec(props: dict[str, Any]) -> bool:
+    return str(props.get("kty", "RSA")).startswith("EC")
+
+
+def _curve(props: dict[str, Any]) -> str:
+    return str(props.get("crv", "P-256"))
+
+
+def _size(props: dict[str, Any]) -> int:
+    return int(props.get("key_size", 2048))
 
 
 def _self_signed(props: dict[str, Any], key: _Key, now: int) -> x509.Certificate:

@@ -86,7 +86,7 @@ class Assignment(Told):
         """Whether it lets the application use a data action on a vault, or on a name in it."""
         return (
             (self.vault is None or self.vault.lower() == vault)
-            and self.name in (None, name)
+            and (self.name is None or (name or "").lower() == self.name.lower())
             and any(_matches(action, pattern) for pattern in self.patterns)
         )
 

@@ -38,6 +38,8 @@ _READ = "certificates/read"
 _UPDATE = "certificates/update/action"
 # words that stand where a version may stand
 _WORDS = frozenset({"import", "versions", "policy", "pending", "recover"})
+# what stands where a certificate's name may stand, and is none
+_NO_NAMES = frozenset({"contacts", "issuers", "restore"})
 
 
 def _read(operation: str, serve: Serve, action: str = _READ) -> Route:
@@ -87,6 +89,8 @@ def find(routes: dict[str, Route], method: str, path: str) -> Match | None:
     """The route of a request. A trailing slash is an empty version, so it is dropped."""
     collection, *rest = path.strip("/").split("/")
     name = rest[0] if rest else ""
+    if collection == "certificates" and name.lower() in _NO_NAMES:
+        return None
     third = rest[1] if len(rest) > 1 else ""
     pattern = [collection, *("*" for _ in rest[:1]), *(_pattern(part) for part in rest[1:])]
     route = routes.get(f"{method} {'/'.join(pattern)}")

@@ -10,13 +10,17 @@ from app.emulator.exports import pem_of, pfx_of
 from app.emulator.material import PEM
 from app.emulator.policies import Policy
 from app.emulator.renewing import TEN_MINUTES, add_months
-from app.emulator.stored import DeletedEntry, Entry, PendingOperation, StoredVersion
+from app.emulator.stored import (
+    RECOVERABLE_DAYS,
+    DeletedEntry,
+    Entry,
+    PendingOperation,
+    StoredVersion,
+)
 
 Json = dict[str, Any]
 
 RECOVERY_LEVEL = "Recoverable+Purgeable"
-RECOVERABLE_DAYS = 90
-_DAY = 86_400
 
 
 def bundle(base: str, name: str, stored: StoredVersion, *, pending: bool) -> Json:
@@ -103,16 +107,16 @@ def deletion(base: str, name: str, gone: DeletedEntry) -> Json:
     return {
         "recoveryId": f"{base}/deletedcertificates/{name}",
         "deletedDate": gone.deleted,
-        "scheduledPurgeDate": gone.deleted + RECOVERABLE_DAYS * _DAY,
+        "scheduledPurgeDate": gone.purged,
     }
 
 
-def secret(base: str, name: str, stored: StoredVersion, *, exportable: bool) -> Json:
+def secret(base: str, name: str, stored: StoredVersion) -> Json:
     """The secret of a version: what was imported, or without the key if not exportable."""
     item = f"{name}/{stored.version}"
     # unknown: whether the certificate's tags show on its secret; they do not here
     return {
-        "value": stored.value if exportable else _public(stored),
+        "value": stored.value if stored.exportable else _public(stored),
         "contentType": stored.content_type,
         "id": f"{base}/secrets/{item}",
         "managed": True,

@@ -18,6 +18,9 @@ from app.emulator.exports import pfx_of
 from app.emulator.material import Material
 from app.emulator.policies import Policy
 
+RECOVERABLE_DAYS = 90
+"""How long a soft delete can be undone; in Azure chosen when a vault is made, this by default."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StoredVersion:
@@ -34,6 +37,7 @@ class StoredVersion:
     content_type: str
     sent: str | None = field(repr=False)
     tagged: bool = False
+    exportable: bool = True
     preserve_cert_order: bool | None = None
     x5t: str = field(init=False)
     cer: str = field(init=False, repr=False)
@@ -83,11 +87,16 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class DeletedEntry:
-    """A soft-deleted certificate; the deletion is finished at `ready`."""
+    """A soft-deleted certificate; the deletion is finished at `ready`, and final at `purged`."""
 
     entry: Entry
     deleted: int
     ready: float
+
+    @property
+    def purged(self) -> int:
+        """When Key Vault purges it by itself."""
+        return self.deleted + RECOVERABLE_DAYS * 86_400
 
 
 @dataclass(frozen=True, kw_only=True)

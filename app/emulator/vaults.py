@@ -18,7 +18,7 @@ from app.emulator.clock import Clock
 from app.emulator.issuing import signing_request
 from app.emulator.material import PFX, Material
 from app.emulator.names import ByName
-from app.emulator.policies import Policy, made_by_key_vault, policy_for
+from app.emulator.policies import Policy, is_exportable, made_by_key_vault, policy_for
 from app.emulator.stored import DeletedEntry, Entry, PendingOperation, StoredVersion, Submission
 
 
@@ -64,6 +64,8 @@ class Vault:
         """Do what has become due under a name (empty: under every name)."""
         with self.lock:
             now = self._clock.now()
+            for each in [each for each, gone in self.deleted.items() if gone.purged <= now]:
+                self.purge(each)
             for each in (name,) if name else tuple(self.entries):
                 if each in self.entries:
                     entry = self.entries[each]
@@ -72,9 +74,12 @@ class Vault:
     # ---- preparation
 
     def set_policy(self, name: str, policy: Policy) -> None:
-        """Replace the whole policy."""
+        """Replace the whole policy, as if every version had been made under it."""
         with self.lock:
-            self._put(name, policy=policy, policy_updated=int(self._clock.now()))
+            exportable = is_exportable(policy)
+            versions = self.entries[name].versions
+            self._put(name, versions=tuple(replace(v, exportable=exportable) for v in versions))
+            self.agree(name, policy)
 
     def set_enabled(self, name: str, version: str, enabled: bool) -> None:  # noqa: FBT001 - reads like the attribute
         """Enable or disable a version."""
@@ -173,6 +178,11 @@ class Vault:
             self.pending.pop(name, None)
             return made
 
+    def agree(self, name: str, policy: Policy) -> None:
+        """Replace the policy: it is for versions to come, and leaves those that are there alone."""
+        with self.lock:
+            self._put(name, policy=policy, policy_updated=int(self._clock.now()))
+
     def change(self, name: str, version: str, **changes: Any) -> StoredVersion:  # noqa: ANN401 - fields of StoredVersion
         """Replace fields of a version. Raises StopIteration if there is no such version."""
         with self.lock:
@@ -196,6 +206,7 @@ class Vault:
             tags=dict(submission.tags or {}),
             tagged=submission.tags is not None,
             enabled=submission.enabled,
+            exportable=is_exportable(submission.policy),
             created=now,
             updated=now,
             content_type=material.content_type,

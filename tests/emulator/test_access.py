@@ -64,9 +64,18 @@ def test_every_other_way_to_refuse_has_its_own_words(
     ("method", "path", "permission"),
     [
         ("GET", "/certificates/api", "certificates get"),
+        ("GET", "/certificates/api/0123", "certificates get"),
+        ("GET", "/certificates/api/policy", "certificates get"),
+        ("GET", "/certificates/api/pending", "certificates get"),
+        ("GET", "/deletedcertificates/api", "certificates get"),
+        ("GET", "/certificates", "certificates list"),
+        ("GET", "/certificates/api/versions", "certificates list"),
+        ("GET", "/deletedcertificates", "certificates list"),
         ("POST", "/certificates/api/import", "certificates import"),
         ("PATCH", "/certificates/api", "certificates update"),
         ("DELETE", "/certificates/api", "certificates delete"),
+        ("POST", "/deletedcertificates/api/recover", "certificates recover"),
+        ("DELETE", "/deletedcertificates/api", "certificates purge"),
         ("GET", "/secrets/api", "secrets get"),
     ],
 )

@@ -85,9 +85,14 @@ def test_a_token_the_emulator_did_not_sign_is_refused(http: Raw, token: str) -> 
 
 
 def test_a_token_expires(http: Raw, emulator: Emulator) -> None:
-    emulator.clock.advance(3600)
+    emulator.clock.advance(3500)
+    assert http.get(GET).status_code == 404
 
-    assert http.get(GET).status_code == 401
+    emulator.clock.advance(100)
+
+    answer = http.get(GET)
+    assert (answer.status_code, code(answer.json())) == (401, "Unauthorized")
+    assert "expired" in answer.json()["error"]["message"]
 
 
 def test_a_challenged_request_is_recorded_as_a_challenge_whatever_it_wanted(
@@ -126,11 +131,26 @@ def test_every_answer_has_key_vaults_headers(http: Raw) -> None:
     ("method", "path", "host"),
     [
         ("POST", "/certificates/api/create", None),
+        ("POST", "/certificates/api/backup", None),
+        ("POST", "/certificates/restore", None),
+        ("GET", "/certificates/contacts", None),
+        ("GET", "/certificates/issuers", None),
+        ("GET", "/certificates/issuers/mine", None),
         ("GET", "/keys/api", None),
         ("GET", "/", None),
         ("GET", "/certificates/api", "www.example.com"),
     ],
-    ids=["create", "keys", "root", "no vault"],
+    ids=[
+        "create",
+        "backup",
+        "restore",
+        "contacts",
+        "issuers",
+        "an issuer",
+        "keys",
+        "root",
+        "no vault",
+    ],
 )
 def test_what_the_emulator_does_not_know_it_says_so(
     http: Raw, method: str, path: str, host: str | None

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 
 from app.emulator import CLIENT_ID, Answer, Assignment, Budgets, Denial, Drop, Emulator, Fault
 from app.emulator.control import table
-from app.emulator.faults import EFFECTS
+from app.emulator.effects import EFFECTS
 from app.emulator.federation import Federation
 from tests.emulator.conftest import Raw
 from tests.emulator.making import leaf
@@ -60,13 +60,13 @@ def test_every_effect_can_be_told_and_reads_as_it_was_told(
     least: dict[str, dict[str, Any]] = {"answer": {"status": 500}, "delay": {"seconds": 0.5}}
     needed = least.get(effect.kind, {})
 
-    post(http, "faults", operation="import", effect={"kind": effect.kind, **needed})
+    post(http, "faults", operation="any", effect={"kind": effect.kind, **needed})
 
-    assert emulator.faults.active() == [Fault(operation="import", effect=effect(**needed))]
+    assert emulator.faults.active() == [Fault(operation="any", effect=effect(**needed))]
     [shown] = get(http, "faults")
     emulator.faults.clear()
     post(http, "faults", **shown)
-    assert emulator.faults.active() == [Fault(operation="import", effect=effect(**needed))]
+    assert emulator.faults.active() == [Fault(operation="any", effect=effect(**needed))]
 
 
 def test_a_fault_without_details_needs_its_kind_only(http: Raw, emulator: Emulator) -> None:

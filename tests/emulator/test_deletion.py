@@ -28,6 +28,20 @@ def test_a_purged_certificate_frees_its_name(http: Raw) -> None:
     assert http.send_import(leaf().pfx()).status_code == 200
 
 
+def test_a_deletion_is_final_after_90_days(http: Raw, emulator: Emulator) -> None:
+    http.send_import(leaf().pfx())
+    http.delete("/certificates/api")
+    emulator.clock.advance(90 * 86_400 - 60)
+    http.headers["Authorization"] = http.bearer()
+    assert http.get("/deletedcertificates/api").status_code == 200
+
+    emulator.clock.advance(60)
+
+    assert http.get("/deletedcertificates/api").status_code == 404
+    assert http.get("/deletedcertificates").json()["value"] == []
+    assert http.send_import(leaf(days=(-1, 99)).pfx()).status_code == 200
+
+
 def test_a_deletion_takes_its_time(http: Raw, emulator: Emulator) -> None:
     emulator.slow_deletion(5)
     http.send_import(leaf().pfx())

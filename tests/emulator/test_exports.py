@@ -1,6 +1,7 @@
 """What the secret of a certificate is: what was sent, or what Key Vault makes of it."""
 
 import base64
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
@@ -84,6 +85,30 @@ def test_what_key_vault_made_is_exported_as_3des_under_an_empty_password(
     assert content.cert.certificate.subject.rfc4514_string() == "CN=MyCert"
     assert content.key is not None
     assert content.key.public_key() == content.cert.certificate.public_key()
+
+
+def test_a_key_that_may_not_leave_stays_whatever_the_policy_becomes(http: Raw) -> None:
+    policy = {
+        "secret_props": {"contentType": "application/x-pkcs12"},
+        "key_props": {"exportable": False},
+    }
+    path = urlsplit(http.send_import(leaf().pfx(), policy=policy).json()["sid"]).path
+    http.patch("/certificates/api/policy", json={"key_props": {"exportable": True}})
+    http.send_import(leaf().pfx())
+
+    kept, newest = (
+        pkcs12.load_pkcs12(base64.b64decode(http.get(one).json()["value"]), None)
+        for one in (path, "/secrets/api")
+    )
+
+    assert (kept.key is None, newest.key is None) == (True, False)
+
+
+def test_a_policy_that_forbids_export_is_for_keys_to_come(http: Raw) -> None:
+    http.send_import(leaf().pfx())
+    http.patch("/certificates/api/policy", json={"key_props": {"exportable": False}})
+
+    assert pkcs12.load_pkcs12(secret(http), None).key is not None
 
 
 def test_what_is_not_exportable_has_the_same_form_without_a_key(http: Raw) -> None:

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from app.emulator import Drop, Emulator, Fault
-from app.emulator.faults import EFFECTS
+from app.emulator.effects import EFFECTS
 from tests.emulator.conftest import Raw
 from tests.emulator.making import leaf
 from tests.faults import Happens, in_force

@@ -15,6 +15,8 @@ from app.emulator import (
     StaleRead,
     StoreAnother,
 )
+from app.emulator.effects import Effect
+from app.emulator.faults import Operation
 from tests.emulator.conftest import Raw
 from tests.emulator.making import leaf
 from tests.faults import Happens
@@ -195,6 +197,32 @@ def test_a_fault_can_be_for_one_certificate_of_one_vault(http: Raw, emulator: Em
 
     assert (http.get(GET).status_code, http.get("/certificates/web").status_code) == (500, 404)
     assert other == 404
+
+
+def test_a_fault_finds_its_certificate_however_the_names_are_written(
+    http: Raw, emulator: Emulator
+) -> None:
+    effect = Answer(status=500)
+    emulator.faults.add(
+        Fault(operation="get_certificate", effect=effect, vault="My-Vault", name="API")
+    )
+
+    assert http.get(GET).status_code == 500
+
+
+@pytest.mark.parametrize(
+    ("operation", "effect"),
+    [
+        ("get_certificate", AnotherWriter()),
+        ("update_certificate", ForgetTags()),
+        ("get_secret", StoreAnother()),
+        ("list_certificates", StaleRead()),
+        ("import", StaleRead()),
+    ],
+)
+def test_a_fault_that_could_never_happen_is_an_error(operation: Operation, effect: Effect) -> None:
+    with pytest.raises(ValueError, match=f"{effect.kind} never happens to {operation}"):
+        Fault(operation=operation, effect=effect)
 
 
 def test_a_read_can_be_stale(http: Raw, emulator: Emulator) -> None:

@@ -15,6 +15,9 @@ from tests.emulator.conftest import VAULT, Raw
 from tests.emulator.making import Leaf, curve_key, leaf, usage
 
 PEM_POLICY = {"secret_props": {"contentType": "application/x-pem-file"}}
+# object identifiers in DER, equally long
+P_256 = bytes.fromhex("06082a8648ce3d030107")
+NO_CURVE = bytes.fromhex("06082a8648ce3d03017f")
 PFX_POLICY = {"secret_props": {"contentType": "application/x-pkcs12"}}
 
 
@@ -150,15 +153,24 @@ def test_lifetime_actions_sent_are_kept(http: Raw) -> None:
 
 
 @pytest.mark.parametrize(
-    "curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1(), ec.SECP256K1()], ids=lambda c: c.name
+    ("curve", "name", "size"),
+    [
+        (ec.SECP256R1(), "P-256", 256),
+        (ec.SECP384R1(), "P-384", 384),
+        (ec.SECP521R1(), "P-521", 521),
+        (ec.SECP256K1(), "P-256K", 256),
+    ],
+    ids=["P-256", "P-384", "P-521", "P-256K"],
 )
-def test_every_curve_of_key_vault_is_taken(http: Raw, curve: ec.EllipticCurve) -> None:
+def test_every_curve_of_key_vault_is_taken_and_named(
+    http: Raw, curve: ec.EllipticCurve, name: str, size: int
+) -> None:
     made = leaf(key=ec.generate_private_key(curve))
 
     body = http.send_import(made.pfx()).json()
 
-    assert body["policy"]["key_props"]["crv"].startswith("P-")
-    assert body["policy"]["key_props"]["key_size"] == curve.key_size
+    props = body["policy"]["key_props"]
+    assert (props["kty"], props["crv"], props["key_size"]) == ("EC", name, size)
 
 
 def test_an_rsa_key_is_taken(http: Raw) -> None:
@@ -387,6 +399,46 @@ def test_other_kinds_of_key_are_refused(
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
 
 
+ODD = (
+    "The specified X.509 certificate content is invalid. "
+    "Error: One or more X.509 properties are invalid."
+)
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [
+        x509.UnrecognizedExtension(x509.OID_SUBJECT_ALTERNATIVE_NAME, b"no names"),
+        x509.UnrecognizedExtension(x509.OID_SUBJECT_ALTERNATIVE_NAME, bytes.fromhex("3002a300")),
+        x509.UnrecognizedExtension(x509.OID_KEY_USAGE, b"no bits"),
+    ],
+    ids=["no names", "an x400 address", "no usages"],
+)
+@pytest.mark.parametrize("form", ["pfx", "pem"])
+def test_an_odd_certificate_is_refused(
+    http: Raw, extension: x509.UnrecognizedExtension, form: str
+) -> None:
+    made = leaf(extensions=(extension,))
+
+    answer = (
+        http.send_import(made.pem, policy=PEM_POLICY)
+        if form == "pem"
+        else http.send_import(made.pfx())
+    )
+
+    assert_refused(answer, 400, "BadParameter", ODD)
+
+
+def test_an_issuer_may_have_a_kind_of_key_that_is_not_known(http: Raw) -> None:
+    own, issuer = leaf(), leaf("issuer")
+    unknown = issuer.certificate.public_bytes(Encoding.DER).replace(P_256, NO_CURVE)
+    certificate = x509.load_der_x509_certificate(unknown).public_bytes(Encoding.PEM).decode()
+
+    answer = http.send_import(own.key_pem + certificate + own.cert_pem, policy=PEM_POLICY)
+
+    assert answer.json()["policy"]["x509_props"]["subject"] == "CN=www.example.com"
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -456,8 +508,8 @@ def test_a_name_being_deleted_cannot_be_used(http: Raw, emulator: Emulator) -> N
 
     answer = http.send_import(leaf().pfx())
 
-    error = answer.json()["error"]
-    assert (answer.status_code, error["innererror"]) == (409, {"code": "ObjectIsBeingDeleted"})
+    message = "Certificate is currently being deleted."
+    assert_refused(answer, 409, "Conflict", message, "ObjectIsBeingDeleted")
 
 
 def test_a_pending_creation_forbids_an_import(http: Raw, emulator: Emulator) -> None:
@@ -477,3 +529,68 @@ def test_a_finished_creation_is_overwritten_by_an_import(http: Raw, emulator: Em
 
     assert "pending" not in http.send_import(leaf().pfx()).json()
     assert http.get("/certificates/api/pending").status_code == 404
+
+
+# ---- values of another kind than they should be
+
+RENEW = {"trigger": {"lifetime_percentage": 1}, "action": {"action_type": "AutoRenew"}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"attributes": "on"},
+        {"attributes": [1]},
+        {"attributes": {"enabled": "false"}},
+        {"preserveCertOrder": "yes"},
+        {"policy": {**PFX_POLICY, "key_props": "RSA"}},
+        {"policy": {**PFX_POLICY, "key_props": {"exportable": "no"}}},
+        {"policy": {**PFX_POLICY, "issuer": "Self"}},
+        {"policy": {**PFX_POLICY, "issuer": {"name": 5}}},
+        {"policy": {**PFX_POLICY, "x509_props": "CN=x"}},
+        {"policy": {**PFX_POLICY, "x509_props": {"key_usage": 5}}},
+        {"policy": {**PFX_POLICY, "lifetime_actions": "AutoRenew"}},
+        {"policy": {**PFX_POLICY, "issuer": {"name": "Self"}, "lifetime_actions": [1]}},
+        {
+            "policy": {
+                **PFX_POLICY,
+                "issuer": {"name": "Self"},
+                "lifetime_actions": [{**RENEW, "trigger": {"lifetime_percentage": "soon"}}],
+            }
+        },
+    ],
+    ids=[
+        "attributes as text",
+        "attributes as list",
+        "enabled as text",
+        "order as text",
+        "key as text",
+        "exportable as text",
+        "issuer as text",
+        "issuer as number",
+        "properties as text",
+        "usage as number",
+        "actions as text",
+        "action as number",
+        "trigger as text",
+    ],
+)
+def test_a_value_of_another_kind_is_refused_and_spoils_nothing(
+    http: Raw, emulator: Emulator, body: dict[str, Any]
+) -> None:
+    answer = http.send_import(leaf().pfx(), **body)
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+    assert http.get("/certificates").json()["value"] == []
+    assert emulator.writes == 0
+
+
+def test_a_certificate_that_cannot_be_made_again_is_kept_as_it_is(
+    http: Raw, emulator: Emulator
+) -> None:
+    years = 365 * 7900  # its renewal would outlive the calendar
+    policy = {**PFX_POLICY, "issuer": {"name": "Self"}, "lifetime_actions": [RENEW]}
+    http.send_import(leaf(days=(-1, years)).pfx(), policy=policy)
+    emulator.clock.advance(86_400 * years / 100)
+
+    assert len(emulator.vault("my-vault").versions("api")) == 1

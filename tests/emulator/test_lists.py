@@ -154,8 +154,24 @@ def test_the_next_link_of_a_local_vault_keeps_its_port(http: Raw, emulator: Emul
 
 @pytest.mark.parametrize(
     "query",
-    [{"maxresults": "26"}, {"maxresults": "0"}, {"maxresults": "x"}, {"$skiptoken": "x"}],
-    ids=["too many", "zero", "no number", "made-up token"],
+    [
+        {"maxresults": "26"},
+        {"maxresults": "0"},
+        {"maxresults": "x"},
+        {"maxresults": "\u0663"},
+        {"$skiptoken": "x"},
+        {"$skiptoken": "!!!!"},
+        {"$skiptoken": "\u00e9"},
+    ],
+    ids=[
+        "too many",
+        "zero",
+        "no number",
+        "another script's three",
+        "made-up token",
+        "no token at all",
+        "not even ASCII",
+    ],
 )
 def test_a_bad_page_is_refused(http: Raw, query: dict[str, str]) -> None:
     answer = http.get("/certificates/api/versions", params=query)

@@ -142,6 +142,18 @@ def test_a_patch_changes_the_version_and_nothing_not_sent(http: Raw, emulator: E
     assert "policy" not in body
 
 
+@pytest.mark.parametrize(
+    "attributes", ["on", {"enabled": "false"}], ids=["text", "enabled as text"]
+)
+def test_attributes_of_another_kind_are_refused(http: Raw, attributes: object) -> None:
+    imported(http)
+
+    answer = http.patch("/certificates/api", json={"attributes": attributes})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadParameter")
+    assert http.get("/certificates/api").json()["attributes"]["enabled"] is True
+
+
 def test_empty_tags_clear(http: Raw) -> None:
     imported(http, tags={"a": "b"})
 
@@ -185,8 +197,28 @@ def test_the_policy_can_be_changed_in_parts(http: Raw, emulator: Emulator) -> No
         {"x509_props": {"subject": None}},
         {"x509_props": {"validity_months": 0}},
         {"x509_props": {"validity_months": "12"}},
+        {"x509_props": {"validity_months": 12 * 9000}},
+        {"x509_props": {"ekus": ["server"]}},
+        {"key_props": {"kty": "RSA", "key_size": 5}},
+        {"key_props": {"kty": "EC", "crv": "P-1"}},
+        {"key_props": "RSA"},
+        {"issuer": "Self"},
+        {"lifetime_actions": [1]},
     ],
-    ids=["content type", "kind of name", "no name", "no months", "months as text"],
+    ids=[
+        "content type",
+        "kind of name",
+        "no name",
+        "no months",
+        "months as text",
+        "too many months",
+        "purpose",
+        "size",
+        "curve",
+        "key as text",
+        "issuer as text",
+        "actions as numbers",
+    ],
 )
 def test_a_policy_of_which_nothing_could_be_made_is_refused(
     http: Raw, change: dict[str, Any]

@@ -135,6 +135,14 @@ def test_a_role_on_one_certificate_is_for_it_and_its_secret(http: Raw, emulator:
     assert http.get("/certificates/web").status_code == 403
 
 
+def test_a_role_on_one_certificate_holds_however_its_name_is_written(
+    http: Raw, emulator: Emulator
+) -> None:
+    emulator.assign(CLIENT_ID, "Key Vault Administrator", vault="my-vault", name="API")
+
+    assert allowed(http) == set(PROBES) - {"list"}
+
+
 @pytest.mark.parametrize("again", ["allow_all", "reset"])
 def test_roles_can_be_taken_back(http: Raw, emulator: Emulator, again: str) -> None:
     emulator.assign(CLIENT_ID, "Key Vault Contributor")

@@ -146,10 +146,12 @@ async def test_a_throttled_import_is_not_repeated_by_the_sdk(
     assert [call.operation for call in emulator.calls].count("import") == 1
 
 
-async def test_an_expired_token_is_fetched_anew(sdk: CertificateClient, emulator: Emulator) -> None:
+async def test_the_sdk_gives_up_with_a_token_that_is_expired_by_our_clock_alone(
+    sdk: CertificateClient, emulator: Emulator
+) -> None:
     await sdk.import_certificate("api", pfx())
     emulator.clock.advance(7200)
 
-    # the SDK's own clock does not move: it gives the old token, is challenged, and gives up
+    # its own clock does not move, so it has no other token to give when it is challenged
     with pytest.raises(ClientAuthenticationError):
         await sdk.get_certificate("api", retry_total=0)

@@ -26,7 +26,8 @@ from app.emulator import (
     StaleRead,
     StoreAnother,
 )
-from app.emulator.faults import Effect, Operation
+from app.emulator.effects import Effect
+from app.emulator.faults import Operation
 from app.metrics import Metrics
 from app.store import Store
 from tests.api.conftest import client_of, furnished, ids

@@ -19,7 +19,8 @@ from app.emulator import (
     StaleRead,
     StoreAnother,
 )
-from app.emulator.faults import Effect, Operation
+from app.emulator.effects import Effect
+from app.emulator.faults import Operation
 from tests.connectors.azure_key_vault.doings import (
     ADMINISTRATORS,
     BUDGETS,

@@ -16,7 +16,8 @@ from typing import Final, Literal
 from app.deployment.connector import Held
 from app.deployment.model import Deployment, State
 from app.emulator import Answer, Fault, ForgetTags, StaleRead, StoredVersion
-from app.emulator.faults import NOTHING, Effects, Programme
+from app.emulator.effects import NOTHING, Effects
+from app.emulator.faults import Programme
 from app.emulator.stored import Entry
 from tests.connectors.azure_key_vault.playground import (
     NAME,

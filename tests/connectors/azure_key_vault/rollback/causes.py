@@ -6,7 +6,8 @@ from enum import Enum
 from typing import Final
 
 from app.emulator import AnotherWriter, Answer, Drop, Fault, ForgetTags, StaleRead, StoreAnother
-from app.emulator.faults import Effect, Operation
+from app.emulator.effects import Effect
+from app.emulator.faults import Operation
 from tests.certificates import authority
 from tests.connectors.azure_key_vault.playground import NAME, Playground
 from tests.connectors.azure_key_vault.rollback.leap import past_the_deadline
