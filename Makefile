@@ -67,11 +67,11 @@ lock: $(VENV)/.dev ## Resolve the dependencies anew: hashes, and no index addres
 openapi: $(VENV)/.run ## Write openapi/openapi.json from the code
 	$(RUN) app openapi > openapi/openapi.json
 
-bench: $(VENV)/.dev ## Measure beside a bare script of the Azure SDK, interleaved
+bench: $(VENV)/.dev ## Measure beside a bare script of the Azure SDK, interleaved: a table and bench.png
 	$(RUN) tests.bench
 
 mutate: $(VENV)/.dev ## Mutation tests of the core and of the connectors
 	$(VENV)/bin/mutmut run
 
 clean: ## Remove what the commands above made
-	rm -rf $(VENV) $(AZ) $(JS)/node_modules .cache .mypy_cache .pytest_cache .ruff_cache .coverage data mutants
+	rm -rf $(VENV) $(AZ) $(JS)/node_modules .cache .mypy_cache .pytest_cache .ruff_cache .coverage bench.png data mutants

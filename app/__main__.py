@@ -1,4 +1,4 @@
-"""The command line: `python -m app serve | demo | emulator | migrate | openapi | token`."""
+"""The command line: `python -m app serve | demo | emulator | migrate | openapi | ...`."""
 
 import argparse
 import asyncio
@@ -10,7 +10,9 @@ import uvloop
 
 from app import __version__, demo, emulator, main, server
 from app.errors import Trouble
-from app.settings import Unusable
+from app.parts import Part
+from app.sealing import new_sealing_key
+from app.settings import PREFIX, Unusable
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -22,7 +24,9 @@ def command_line() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"certctl-connectors {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add(commands, "serve", _serve, "serve the API and run the worker pool until stopped")
+    serving = _add(commands, "serve", _serve, "serve the API and run the workers until stopped")
+    serving.add_argument("--no-worker", action="store_true", help="leave the work to others")
+    _add(commands, "work", _work, "run the workers alone until stopped")
     showing = _add(commands, "demo", _demo, "show the product with the embedded Key Vault")
     instead = showing.add_mutually_exclusive_group()
     instead.add_argument("--serve", action="store_true", help="serve until stopped instead")
@@ -30,6 +34,7 @@ def command_line() -> argparse.ArgumentParser:
     _add_emulator(commands)
     _add(commands, "migrate", _migrate, "bring the store to this version's schema")
     _add(commands, "openapi", _openapi, "print the OpenAPI document")
+    _add(commands, "sealing-key", _sealing_key, "make a key that seals the queue")
     token = commands.add_parser("token", help="manage the tokens of callers")
     new = _add(token.add_subparsers(required=True, metavar="COMMAND"), "new", _token, "make one")
     new.add_argument("--name", required=True, help="the caller's name, as the audit trail has it")
@@ -86,10 +91,18 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def _serve(_: argparse.Namespace) -> int:
+def _serve(chosen: argparse.Namespace) -> int:
+    return _run(Part.API if chosen.no_worker else Part.BOTH)
+
+
+def _work(_: argparse.Namespace) -> int:
+    return _run(Part.WORKER)
+
+
+def _run(part: Part) -> int:
     main.no_core_dumps()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(server.serve())
+        return runner.run(server.serve(part))
 
 
 def _demo(chosen: argparse.Namespace) -> int:
@@ -112,13 +125,23 @@ def _emulator(chosen: argparse.Namespace) -> int:
 
 
 def _migrate(_: argparse.Namespace) -> int:
-    before, after = asyncio.run(main.migrate(main.read_settings()))
+    before, after = asyncio.run(main.migrate())
     sys.stdout.write(f"The store went from schema {before} to {after}.\n")
     return 0
 
 
 def _openapi(_: argparse.Namespace) -> int:
     sys.stdout.write(main.openapi())
+    return 0
+
+
+def _sealing_key(_: argparse.Namespace) -> int:
+    sys.stdout.write(f"{new_sealing_key()}\n")
+    sys.stderr.write(
+        "The key is shown once and kept nowhere. Add it to "
+        f"{PREFIX}QUEUE__SEALING_KEYS: the first one seals, all of them open. "
+        "The README tells how to rotate.\n"
+    )
     return 0
 
 

@@ -3,22 +3,13 @@
     Trouble
     ├── RequestRefused             the request cannot be taken, and nothing was stored
     │   ├── InvalidRequest         carries every fault at once
-    │   ├── MalformedRequest
-    │   ├── RequestTooLarge
-    │   ├── Unauthenticated
-    │   ├── NotFound
-    │   ├── MethodNotAllowed
-    │   ├── UnknownConnector
-    │   ├── DeploymentNotFound
-    │   ├── NotCancellable
-    │   ├── IdempotencyKeyReused
-    │   ├── ValidateOnlyNotSupported
-    │   ├── QueueFull
-    │   ├── Draining
-    │   └── StoreUnavailable
+    │   ├── MalformedRequest       RequestTooLarge  Unauthenticated  NotFound  MethodNotAllowed
+    │   ├── UnknownConnector       DeploymentNotFound  NotCancellable  ValidateOnlyNotSupported
+    │   └── IdempotencyKeyReused   QueueFull  Draining  SealingUnavailable  StoreUnavailable
+    ├── TakenOver                  another worker carries the deployment on; told to nobody
     └── DeployError                a step of a deployment failed; kept on its record
         ├── VersionConflict        PlanChanged  RollbackImpossible
-        ├── VerificationFailed     Superseded   KeyGone
+        ├── VerificationFailed     Superseded   KeyGone  SealingKeyGone
         ├── ImportOutcomeUnknown   DeadlineExceeded  ImportDeadlineExceeded
         ├── InternalError
         └── TargetError            the target's own refusal, in our words
@@ -47,25 +38,20 @@ class Fault:
     message: str
 
 
+_KEYS: Final = "Supported keys are RSA 2048, 3072, 4096 and EC P-256, P-384, P-521."
 # the faults of a certificate, its chain and its key: code → (the field at fault, what to say)
 FAULTS: Final[dict[str, tuple[str, str]]] = {
     "certificate-unreadable": ("cert_pem", "Send PEM certificates; this cannot be read as one."),
     "private-key-misplaced": ("cert_pem", "A private key is in this field; it goes into key_pem."),
     "key-unreadable": ("key_pem", "Send one private key in PEM: PKCS#8, PKCS#1 or SEC1."),
     "key-encrypted": ("key_pem", "The key is encrypted; send it unencrypted, inside TLS."),
-    "key-type-unsupported": (
-        "key_pem",
-        "Supported keys are RSA 2048, 3072, 4096 and EC P-256, P-384, P-521.",
-    ),
+    "key-type-unsupported": ("key_pem", _KEYS),
     "key-inconsistent": ("key_pem", "The numbers of the RSA key do not belong together."),
     "key-mismatch": ("key_pem", "The key does not belong to the certificate in cert_pem."),
     "leaf-ambiguous": ("cert_pem", "Two certificates belong to this key; send one leaf."),
     "leaf-expired": ("cert_pem", "The certificate has expired; targets refuse it."),
     "leaf-is-ca": ("cert_pem", "The certificate is a CA; send the server's own certificate."),
-    "leaf-key-unsupported": (
-        "cert_pem",
-        "Supported keys are RSA 2048, 3072, 4096 and EC P-256, P-384, P-521.",
-    ),
+    "leaf-key-unsupported": ("cert_pem", _KEYS),
     "ec-key-encipherment": ("cert_pem", "Key Vault refuses EC with keyEncipherment; reissue it."),
     "serial-invalid": ("cert_pem", "The serial number must be positive, 20 octets at most."),
     "chain-too-long": ("chain_pem", "Send 10 certificates, 24 KiB in all, at the most."),
@@ -201,11 +187,22 @@ class Draining(RequestRefused):
     retryable = True
 
 
+class SealingUnavailable(RequestRefused):
+    """The key that seals the queue cannot be used now; nothing was accepted. Send it again."""
+
+    code = "sealing-unavailable"
+    retryable = True
+
+
 class StoreUnavailable(RequestRefused):
     """The record cannot be written or read, so nothing is accepted. Check disk and STORE__URL."""
 
     code = "store-unavailable"
     retryable = True
+
+
+class TakenOver(Trouble):
+    """Another worker has this deployment now, or it is final: whoever meets this lets it go."""
 
 
 class DeployError(Trouble):
@@ -260,6 +257,12 @@ class KeyGone(DeployError):
 
     code = "key-gone"
     retryable = True
+
+
+class SealingKeyGone(KeyGone):
+    """The sealed key could not be opened: its sealing key is gone. Keep old ones; send it again."""
+
+    code = "sealing-key-gone"
 
 
 class ImportOutcomeUnknown(DeployError):

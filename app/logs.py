@@ -14,7 +14,10 @@ import structlog
 
 from app.audit import Event, category
 
-_QUIET = ("azure", "aiohttp", "msal", "httpx", "httpcore", "uvicorn", "asyncio")
+_QUIET = (
+    *("azure", "aiohttp", "msal", "httpx", "httpcore", "uvicorn", "asyncio"),
+    *("procrastinate", "psycopg"),
+)
 
 
 class _StandardOutput(io.StringIO):

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -22,20 +21,20 @@ import orjson
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from app import __version__, api, connectors, logs
-from app.api.access import NAME, Access, AccessFile, Open, hash_token, new_token
+from app import __version__, api, connectors, logs, parts
+from app.api.access import NAME, hash_token, new_token
 from app.api.rooms import Rooms
-from app.deployment.connector import Connector
 from app.deployment.model import new_id
-from app.deployment.saga import Limits
 from app.metrics import Metrics
-from app.settings import PREFIX, Settings, environment_of_process, read
-from app.store import Keep, Store
-from app.worker import Outside, Pool, Worker
+from app.parts import Part
+from app.settings import PREFIX, Settings, environment_of_process, read, read_store
+from app.store import Address, Store
+from app.worker import Outside, Runner, schema
 
 _PR_SET_DUMPABLE: Final = 4  # Linux, prctl(2)
 _RANDOM_BYTES: Final = 6
 _IDS_AT_ONCE: Final = 128
+_PATIENCE_S: Final = 5.0  # to reach what is to be migrated
 _TIDY_S: Final = 3600  # between two prunings of the store
 # What FastAPI can tell an OpenTelemetry provider includes what was wrong with a body.
 _NO_TELEMETRY: Final[TelemetryConfig] = {
@@ -51,7 +50,7 @@ class Service:
     """A running service: the app to serve, and the worker to drain before it is left."""
 
     app: FastAPI
-    worker: Worker
+    worker: parts.AnyWorker
     metrics: Metrics
 
 
@@ -96,9 +95,14 @@ def inherited() -> dict[str, str]:
     return {name: value for name, value in found if not name.startswith(ours)}
 
 
-async def migrate(settings: Settings) -> tuple[int, int]:
-    """Bring the store to this version's schema; the versions before and after."""
-    return await Store.migrate(settings.store.url)
+async def migrate() -> tuple[int, int]:
+    """Bring the store, and a queue beside it, to this version's schema; the store's versions."""
+    store = read_store()
+    url = store.url.get_secret_value()
+    versions = await Store.migrate(url)
+    if store.in_postgres:
+        await schema.migrate(Address.of(url, patience=_PATIENCE_S))
+    return versions
 
 
 def openapi() -> str:
@@ -128,7 +132,7 @@ def new_caller(name: str, file: Path | None) -> tuple[str, str]:
 
 @asynccontextmanager
 async def create_app(
-    settings: Settings, environment: Mapping[str, str] | None = None
+    settings: Settings, environment: Mapping[str, str] | None = None, *, part: Part = Part.BOTH
 ) -> AsyncIterator[Service]:
     """Open everything and yield the service; close it on the way out.
 
@@ -137,26 +141,28 @@ async def create_app(
     Args:
         settings: what was configured.
         environment: the process environment, for the identity variables of the clouds' SDKs.
+        part: what of the service this process is.
 
     Raises:
-        ValueError: the access file cannot be used.
+        ValueError: the access file or the sealing keys cannot be used, or only a part was asked
+            for where the queue is in one process's memory.
         StoreUnavailable: the store cannot be opened.
     """
     kinds = connectors.REGISTRY
     metrics = Metrics(version=__version__, build=settings.build, kinds=kinds)
-    access = _access(settings)
+    access = parts.access(settings, part)
     surroundings = environment_of_process() if environment is None else environment
     async with AsyncExitStack() as stack:
-        store = await Store.open(settings.store.url, keep=_keep(settings), now=now)
-        stack.push_async_callback(store.aclose)
-        tidying = asyncio.create_task(store.keep_tidy(every_s=_TIDY_S), name="store-tidying")
-        stack.push_async_callback(_stopped, tidying)
-        made = _connectors(settings, surroundings, metrics)
+        sealer = await stack.enter_async_context(parts.sealer(settings, surroundings, metrics))
+        store = await stack.enter_async_context(_store(settings))
+        jobs = await stack.enter_async_context(parts.jobs(settings))
+        share = _alone if jobs is None else jobs.share
+        made = parts.targets(settings, surroundings, metrics, share=share, now=now)
         for connector in made.values():
             stack.push_async_callback(connector.aclose)
-        fresh_id = ids()
-        outside = Outside(now=now, new_id=fresh_id, told=logs.told)
-        worker = Worker(store, made, metrics, _pool(settings), outside)
+        outside = Outside(now=now, new_id=ids(), told=logs.told)
+        runner = Runner(store, made, metrics, parts.pool(settings), outside)
+        worker = parts.worker(settings, runner, sealer, jobs, part)
         await worker.start()
         stack.push_async_callback(worker.drain, within=0)
         rooms = Rooms(
@@ -167,20 +173,29 @@ async def create_app(
             access=access,
             metrics=metrics,
             now=now,
-            new_id=fresh_id,
+            new_id=outside.new_id,
             version=__version__,
             build=settings.build,
         )
         app = FastAPI(openapi_url=None, telemetry=_NO_TELEMETRY)
         here = settings.http.metrics_port is None
-        api.install(app, rooms, metrics_here=here, docs=settings.http.docs)
+        if part is Part.WORKER:
+            api.install_probes(app, rooms, metrics_here=here)
+        else:
+            api.install(app, rooms, metrics_here=here, docs=settings.http.docs)
         yield Service(app=app, worker=worker, metrics=metrics)
 
 
-def _access(settings: Settings) -> Access:
-    if settings.access.mode == "disabled" or settings.access.file is None:
-        return Open()
-    return AccessFile(Path(settings.access.file))
+@asynccontextmanager
+async def _store(settings: Settings) -> AsyncIterator[Store]:
+    """The store, which is kept tidy while it is open."""
+    async with AsyncExitStack() as stack:
+        url = settings.store.url.get_secret_value()
+        store = await Store.open(url, keep=parts.keep(settings), now=now)
+        stack.push_async_callback(store.aclose)
+        tidying = asyncio.create_task(store.keep_tidy(every_s=_TIDY_S), name="store-tidying")
+        stack.push_async_callback(_stopped, tidying)
+        yield store
 
 
 async def _stopped(task: asyncio.Task[NoReturn]) -> None:
@@ -189,34 +204,5 @@ async def _stopped(task: asyncio.Task[NoReturn]) -> None:
         await task
 
 
-def _keep(settings: Settings) -> Keep:
-    store = settings.store
-    return Keep(
-        idempotency_days=store.idempotency_days,
-        deployment_days=store.deployment_days,
-        audit_days=store.audit_days,
-    )
-
-
-def _pool(settings: Settings) -> Pool:
-    worker = settings.worker
-    return Pool(
-        concurrency=worker.concurrency,
-        queue_limit=worker.queue_limit,
-        limits=Limits(deadline_s=worker.deadline_s, rollback_s=worker.rollback_s),
-    )
-
-
-def _connectors(
-    settings: Settings, environment: Mapping[str, str], metrics: Metrics
-) -> dict[str, Connector]:
-    return {
-        kind.type: kind.build(
-            settings.group(kind.settings),
-            environment=environment,
-            counted=partial(metrics.answered, kind.type),
-            waited=partial(metrics.waited, kind.type),
-            now=now,
-        )
-        for kind in connectors.REGISTRY.values()
-    }
+def _alone() -> float:
+    return 1.0

@@ -16,17 +16,22 @@ import uvicorn
 from prometheus_client import make_asgi_app
 
 from app import main
+from app.parts import Part
 
 _LAST_ANSWERS_S: Final = 5
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG: Final = 2048
 
 
-async def serve() -> int:
-    """Serve as configured until told to stop; 0 when it had come up."""
+async def serve(part: Part = Part.BOTH) -> int:
+    """Serve as configured until told to stop; 0 when it had come up.
+
+    Args:
+        part: what of the service this process is.
+    """
     settings = main.read_settings()
     host, metrics_port = settings.http.host, settings.http.metrics_port
-    async with main.create_app(settings) as service:
+    async with main.create_app(settings, part=part) as service:
         drain = partial(service.worker.drain, within=settings.worker.drain_s)
         api = _Stopping(_config(service.app, host, settings.http.port), "service", drain)
         if metrics_port is not None:

@@ -8,16 +8,26 @@ own group, so a new one changes nothing here.
 import ipaddress
 import os
 from collections.abc import Mapping
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+S = TypeVar("S", bound=BaseSettings)
 PREFIX: Final = "CERTCTL_CONNECTORS_"
 _LISTS: Final = (
     f"A setting that is a list or a mapping is not written as one. Write a JSON list, such as "
     f"{PREFIX}AZURE__ALLOWED_VAULTS='[\"prod-*\"]', or a JSON object."
 )
+_BEATS_UNTIL_SILENT: Final = 3
 _GROUP: Final = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -39,9 +49,10 @@ class StoreGroup(BaseModel):
 
     model_config = _GROUP
 
-    url: str = Field(
-        default="sqlite:///data/certctl-connectors.db",
-        description="A SQLite file: three slashes for a relative path, four for an absolute one.",
+    url: SecretStr = Field(
+        default=SecretStr("sqlite:///data/certctl-connectors.db"),
+        description="A SQLite file (three slashes for a relative path, four for an absolute one), "
+        "or `postgresql://user:password@host/database`.",
     )
     idempotency_days: float = Field(
         default=7, gt=0, le=365, description="Days an Idempotency-Key is remembered."
@@ -52,6 +63,11 @@ class StoreGroup(BaseModel):
     audit_days: float | None = Field(
         default=None, gt=0, le=36500, description="Days an audit event is kept; none is for ever."
     )
+
+    @property
+    def in_postgres(self) -> bool:
+        """Whether the record is in PostgreSQL, and not in a file."""
+        return self.url.get_secret_value().startswith(("postgresql:", "postgres:"))
 
     @model_validator(mode="after")
     def _keeps_what_a_key_stands_for(self) -> Self:
@@ -98,6 +114,40 @@ class WorkerGroup(BaseModel):
     )
 
 
+class QueueGroup(BaseModel):
+    """Where accepted deployments wait, and how a dead replica is found."""
+
+    model_config = _GROUP
+
+    mode: Literal["memory", "postgres"] = Field(
+        default="memory", description="`postgres` for many replicas; it needs a sealing key."
+    )
+    sealing_keys: SecretStr | None = Field(
+        default=None,
+        description="Keys that seal what waits, newest first; `python -m app sealing-key`.",
+    )
+    sealing_keys_file: str | None = Field(
+        default=None, description="A file of them instead, one a line; read at the start."
+    )
+    heartbeat_s: float = Field(
+        default=5, gt=0, le=60, description="Seconds between two signs of life of a replica."
+    )
+    takeover_s: float = Field(
+        default=20, gt=0, le=600, description="Seconds of silence until its work is taken over."
+    )
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> Self:
+        if self.takeover_s < _BEATS_UNTIL_SILENT * self.heartbeat_s:
+            raise ValueError(
+                "QUEUE__TAKEOVER_S must be three times QUEUE__HEARTBEAT_S at least, or replicas "
+                "that live would be taken for dead."
+            )
+        if self.sealing_keys is not None and self.sealing_keys_file is not None:
+            raise ValueError("Set QUEUE__SEALING_KEYS or QUEUE__SEALING_KEYS_FILE, not both.")
+        return self
+
+
 class LogGroup(BaseModel):
     """How the log is written."""
 
@@ -123,6 +173,7 @@ class Settings(BaseSettings):
     store: StoreGroup = Field(default_factory=StoreGroup)
     access: AccessGroup = Field(default_factory=AccessGroup)
     worker: WorkerGroup = Field(default_factory=WorkerGroup)
+    queue: QueueGroup = Field(default_factory=QueueGroup)
     log: LogGroup = Field(default_factory=LogGroup)
 
     @model_validator(mode="after")
@@ -132,16 +183,29 @@ class Settings(BaseSettings):
                 f"{PREFIX}ACCESS__MODE=disabled is only allowed while listening on loopback, "
                 f"and {PREFIX}HTTP__HOST is not a loopback address. Keep access required."
             )
-        if self.access.mode == "required" and not self.access.file:
+        return self
+
+    @model_validator(mode="after")
+    def _queues_where_it_records(self) -> Self:
+        if (self.queue.mode == "postgres") != self.store.in_postgres:
             raise ValueError(
-                f"{PREFIX}ACCESS__FILE is not set. Make a caller with "
-                "`python -m app token new --name NAME --file callers.toml` and name that file."
+                f"{PREFIX}QUEUE__MODE=postgres and {PREFIX}STORE__URL=postgresql://... go "
+                "together: replicas on one record must know of each other's work. Set both, or "
+                "neither."
             )
         return self
 
     def group(self, name: str) -> Any:  # noqa: ANN401 - the connector knows its own group
         """A connector's group of options."""
         return getattr(self, name)
+
+
+class _StoreAlone(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", frozen=True
+    )
+
+    store: StoreGroup = Field(default_factory=StoreGroup)
 
 
 class Unusable(ValueError):
@@ -163,17 +227,30 @@ def read(groups: Mapping[str, type[BaseModel]]) -> Settings:
     unknown = [name for name in names if name.startswith(PREFIX) and not _known(name, known)]
     if unknown:
         raise Unusable(f"Unknown setting: {', '.join(sorted(unknown))}.")
-    try:
-        return made()
-    except ValidationError as error:
-        raise Unusable(_sentence(error)) from None
-    except SettingsError:  # a value that should be JSON is not; pydantic does not say which
-        raise Unusable(_LISTS) from None
+    return _taken(made)
+
+
+def read_store() -> StoreGroup:
+    """Where the record is kept, by itself: whatever else is configured is not looked at.
+
+    Raises:
+        Unusable: as `read`.
+    """
+    return _taken(_StoreAlone).store
 
 
 def environment_of_process() -> dict[str, str]:
     """The process environment; nobody else reads it."""
     return dict(os.environ)  # noqa: TID251 - this is the one place
+
+
+def _taken(kind: type[S]) -> S:
+    try:
+        return kind()
+    except ValidationError as error:
+        raise Unusable(_sentence(error)) from None
+    except SettingsError:  # a value that should be JSON is not; pydantic does not say which
+        raise Unusable(_LISTS) from None
 
 
 def _known(name: str, groups: set[str]) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from tests import certificates
 from tests.certificates import Authority
 
-pytest_plugins = ["tests.faults"]
+pytest_plugins = ["tests.faults", "tests.postgres"]
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("usual", deadline=None)

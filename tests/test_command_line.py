@@ -17,6 +17,7 @@ import pytest
 from app import main
 from app.__main__ import run
 from app.api.access import AccessFile
+from app.sealing import SealingKeys
 from tests.service.processes import PREFIX
 
 ROOT = Path(__file__).parent.parent
@@ -71,6 +72,18 @@ def test_a_name_that_would_break_the_file_is_refused(
     assert "A caller's name is" in capsys.readouterr().err
 
 
+async def test_a_fresh_sealing_key_is_printed_once_and_can_be_used(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(["sealing-key"]) == 0
+
+    printed = capsys.readouterr()
+    keys = SealingKeys.read(printed.out)
+    assert await keys.unwrap(await keys.wrap(bytes(32))) == bytes(32)
+    assert printed.out.strip() not in printed.err
+    assert "QUEUE__SEALING_KEYS" in printed.err
+
+
 def test_the_openapi_document_in_the_repository_is_the_code(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -81,11 +94,19 @@ def test_the_openapi_document_in_the_repository_is_the_code(
     assert printed == (ROOT / "openapi" / "openapi.json").read_text(), "run `make openapi`"
 
 
-def test_migrate_says_from_which_schema_to_which(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.fixture(name="file_of_its_own")
+def _file_of_its_own(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/record.db"
+
+
+@pytest.mark.parametrize("store", ["file_of_its_own", "postgres_url"])
+def test_migrate_says_from_which_schema_to_which_and_asks_for_no_caller(
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    store: str,
 ) -> None:
-    monkeypatch.setenv(f"{PREFIX}STORE__URL", f"sqlite:///{tmp_path}/record.db")
-    monkeypatch.setenv(f"{PREFIX}ACCESS__FILE", "callers.toml")
+    monkeypatch.setenv(f"{PREFIX}STORE__URL", request.getfixturevalue(store))
 
     assert run(["migrate"]) == 0
     first = capsys.readouterr().out
@@ -107,7 +128,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         run(["--help"])
 
     shown = capsys.readouterr().out
-    for command in ("serve", "demo", "emulator", "migrate", "openapi", "token"):
+    for command in ("serve", "demo", "emulator", "migrate", "openapi", "sealing-key", "token"):
         assert command in shown
 
 

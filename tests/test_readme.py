@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import Counter, Gauge, Histogram
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from app import errors, metrics
@@ -57,6 +57,8 @@ def group_rows(group: str, model: type[BaseModel]) -> Iterator[str]:
 
 def row(name: str, field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(default, SecretStr):
+        default = default.get_secret_value()
     shown = "none" if default is None else str(default)
     if isinstance(default, tuple):
         shown = str(list(default)).replace("'", '"')

@@ -3,8 +3,10 @@
 import pytest
 from pydantic import BaseModel
 
-from app import settings
+from app import parts, settings
+from app.api.access import Open
 from app.connectors import REGISTRY
+from app.parts import Part
 from app.settings import PREFIX, Unusable
 
 GROUPS: dict[str, type[BaseModel]] = {kind.settings: kind.options for kind in REGISTRY.values()}
@@ -17,8 +19,12 @@ def read(monkeypatch: pytest.MonkeyPatch, **values: str) -> settings.Settings:
 
 
 def test_without_an_access_file_the_service_says_how_to_make_one() -> None:
-    with pytest.raises(Unusable, match="python -m app token new"):
-        settings.read(GROUPS)
+    with pytest.raises(ValueError, match="python -m app token new"):
+        parts.access(settings.read(GROUPS), Part.API)
+
+
+def test_workers_alone_need_no_access_file_as_nobody_calls_them() -> None:
+    assert isinstance(parts.access(settings.read(GROUPS), Part.WORKER), Open)
 
 
 def test_the_defaults_listen_on_loopback_with_access_required(
@@ -28,7 +34,7 @@ def test_the_defaults_listen_on_loopback_with_access_required(
 
     assert (found.http.host, found.http.port) == ("127.0.0.1", 8080)
     assert found.access.mode == "required"
-    assert found.store.url == "sqlite:///data/certctl-connectors.db"
+    assert found.store.url.get_secret_value() == "sqlite:///data/certctl-connectors.db"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.test"])  # noqa: S104 - to be refused
@@ -97,3 +103,13 @@ def test_a_mapping_is_written_as_a_json_object(monkeypatch: pytest.MonkeyPatch) 
     found = read(monkeypatch, AZURE__SUBSCRIPTIONS='{"prod-*": "production"}')
 
     assert found.group("azure").subscriptions == {"prod-*": "production"}
+
+
+def test_a_password_in_the_address_of_the_store_is_never_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url = "postgresql://user:hunter2@db/certctl"
+    found = read(monkeypatch, STORE__URL=url, QUEUE__MODE="postgres")
+
+    assert "hunter2" not in repr(found)
+    assert "hunter2" not in found.model_dump_json()

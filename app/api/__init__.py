@@ -11,7 +11,7 @@ from app.api import audit, connectors, deployments, document, problems, system
 from app.api.middleware import Envelope
 from app.api.rooms import Kind, Rooms
 
-__all__ = ["Rooms", "described", "install"]
+__all__ = ["Rooms", "described", "install", "install_probes"]
 
 
 def install(app: FastAPI, rooms: Rooms, *, metrics_here: bool, docs: bool) -> None:
@@ -23,13 +23,9 @@ def install(app: FastAPI, rooms: Rooms, *, metrics_here: bool, docs: bool) -> No
         metrics_here: whether /metrics is one of the paths.
         docs: whether /docs and /openapi.json are.
     """
-    app.state.rooms = rooms
-    app.router.routes.clear()
-    app.router.redirect_slashes = False  # a redirect would have a key posted twice
-    _route(app, rooms.kinds, metrics_here=metrics_here)
+    _route(_furnished(app, rooms), rooms.kinds, metrics_here=metrics_here)
     if docs:
         system.document(app)
-    problems.install(app)
     Instrumentator(
         should_group_status_codes=False,
         should_exclude_streaming_duration=True,
@@ -38,6 +34,22 @@ def install(app: FastAPI, rooms: Rooms, *, metrics_here: bool, docs: bool) -> No
     app.add_middleware(Envelope, rooms=rooms)  # last, so that it is the outermost
     made = cache(partial(_document, app, rooms.kinds, rooms.version))
     app.openapi = made  # type: ignore[method-assign] # FastAPI's documented way to extend it
+
+
+def install_probes(app: FastAPI, rooms: Rooms, *, metrics_here: bool) -> None:
+    """Put only the probes and the metrics into *app*, for a process that takes no requests."""
+    routes = system.probes(metrics_here=metrics_here).routes
+    _furnished(app, rooms).router.routes.extend(routes)
+    app.add_middleware(Envelope, rooms=rooms)
+
+
+def _furnished(app: FastAPI, rooms: Rooms) -> FastAPI:
+    """*app* with nothing of FastAPI's own but the rooms, and errors told as ours."""
+    app.state.rooms = rooms
+    app.router.routes.clear()
+    app.router.redirect_slashes = False  # a redirect would have a key posted twice
+    problems.install(app)
+    return app
 
 
 def described(kinds: Mapping[str, Kind], *, version: str) -> dict[str, Any]:

@@ -40,6 +40,7 @@ our permissions there, what would stand in the way, whether it could be undone. 
 refuses to be looked at is an answer too: `action` is `blocked`, and `error` says why.
 """
 _BODY: Final = (errors.MalformedRequest, errors.RequestTooLarge, errors.InvalidRequest)
+_NOT_NOW: Final = (errors.QueueFull, errors.Draining, errors.SealingUnavailable)
 _TARGET: Final = (
     errors.TargetUnauthenticated,
     errors.TargetForbiddenRbac,
@@ -165,7 +166,7 @@ def _add_deploying(routes: APIRouter, kind: Kind, operations: Operations) -> Non
                 "model": answers.Deployment,
             },
             202: answered("Accepted", *_DEPLOYED, text="Accepted and recorded."),
-            **refusals(*_BODY, errors.IdempotencyKeyReused, errors.QueueFull, errors.Draining),
+            **refusals(*_BODY, errors.IdempotencyKeyReused, *_NOT_NOW),
         },
         openapi_extra=asked,
     )

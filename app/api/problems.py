@@ -34,6 +34,7 @@ _STATUS: Final[Mapping[type[errors.Trouble], HTTPStatus]] = {
     errors.ValidateOnlyNotSupported: HTTPStatus.NOT_IMPLEMENTED,
     errors.QueueFull: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Draining: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.SealingUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeployError: HTTPStatus.BAD_GATEWAY,
     errors.InternalError: HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -46,6 +47,7 @@ _HEADERS: Final[Mapping[type[errors.Trouble], Mapping[str, str]]] = {
     errors.MethodNotAllowed: {"Allow": "GET, POST"},
     errors.QueueFull: {"Retry-After": "5"},
     errors.Draining: {"Retry-After": "10"},
+    errors.SealingUnavailable: {"Retry-After": "5"},
     errors.StoreUnavailable: {"Retry-After": "5"},
     errors.TargetThrottled: {"Retry-After": "10"},
 }

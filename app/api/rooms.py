@@ -30,7 +30,7 @@ class Queue(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Whether every member of the worker pool still runs."""
+        """Whether the workers run, and the queue answers."""
 
     async def submit(
         self, deployment: Deployment, held: Held, event: Event, key: IdempotencyKey | None
@@ -40,6 +40,7 @@ class Queue(Protocol):
         Raises:
             QueueFull: too many wait.
             Draining: the service is stopping.
+            SealingUnavailable: its key cannot be sealed, where the queue is in a database.
             IdempotencyKeyReused: the key was used for another request.
         """
 

@@ -18,6 +18,22 @@ from app.api.rooms import Rooms, rooms_of
 
 def router(*, metrics_here: bool) -> APIRouter:
     """The routes; /metrics only where it is served here, and not on a port of its own."""
+    routes = probes(metrics_here=metrics_here)
+    routes.add_api_route(
+        "/api/v1/version",
+        _version,
+        methods=["GET"],
+        operation_id="version",
+        summary="What runs here",
+        description="Name, version, build, Python, and the kinds of targets.",
+        response_model=answers.Version,
+        responses={200: answered("Version", text="This.")},
+    )
+    return routes
+
+
+def probes(*, metrics_here: bool) -> APIRouter:
+    """The routes for whoever keeps the process running, who needs no token."""
     routes = APIRouter(tags=["system"])
     routes.add_api_route(
         "/health",
@@ -41,16 +57,6 @@ def router(*, metrics_here: bool) -> APIRouter:
             200: answered("Ready", text="It can."),
             **refusals(errors.StoreUnavailable, errors.Draining),
         },
-    )
-    routes.add_api_route(
-        "/api/v1/version",
-        _version,
-        methods=["GET"],
-        operation_id="version",
-        summary="What runs here",
-        description="Name, version, build, Python, and the kinds of targets.",
-        response_model=answers.Version,
-        responses={200: answered("Version", text="This.")},
     )
     if metrics_here:
         routes.add_api_route(

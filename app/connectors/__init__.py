@@ -3,12 +3,20 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import BaseModel
 
 from app.connectors import azure_key_vault
 from app.deployment.connector import Connector
+from app.sealing import Wrapping
+
+
+class OpenWrapping(Wrapping, Protocol):
+    """A wrapping over connections, which are closed at the end."""
+
+    async def aclose(self) -> None:
+        """Close what is open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +35,8 @@ class Kind:
             status or `none`), `waited` (told of every call that waited for the target's budget:
             the operation, and the seconds) and the clock `now`; and, where there are more
             replicas than this, `share`, which says our part of each budget.
+        build_wrapping: makes what seals a queue with keys kept where the targets are, or `None`
+            where the options name none. It is given what `build` is, without the clock.
     """
 
     options: type[BaseModel]
@@ -36,6 +46,7 @@ class Kind:
     title: str
     validate_only: bool
     build: Callable[..., Connector]
+    build_wrapping: Callable[..., OpenWrapping | None]
 
 
 REGISTRY: Final[Mapping[str, Kind]] = MappingProxyType(
@@ -50,6 +61,7 @@ REGISTRY: Final[Mapping[str, Kind]] = MappingProxyType(
                 config=azure_key_vault.AzureKeyVaultTarget,
                 validate_only=False,
                 build=azure_key_vault.build,
+                build_wrapping=azure_key_vault.build_wrapping,
             ),
         )
     }

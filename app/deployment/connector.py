@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
 
 from app.deployment.model import Deployment, Plan, Result, Rollback, Snapshot, Target
-from app.errors import DeployError, Fault
+from app.errors import DeployError, Fault, KeyGone
 from app.pki import Bundle, Notice, PrivateKey
 
 
@@ -20,7 +20,8 @@ class Held:
     `previous` the connector's own: the whole previous secret, where it could be read. After a
     crash all three are gone. `looked` is when the snapshot was taken in this very run, by the
     event loop's clock, so that an import right after it need not look first; whoever imports
-    takes it back. `deadline` is when the step under way is broken off, by the same clock.
+    takes it back. `deadline` is when the step under way is broken off, by the same clock. `gone` is
+    what to raise where the bundle is needed and is not there any more.
 
     `landed` and `put_back` are what a rollback learns on its way, and is told however it ends:
     under which version the failed import was found, and which one puts the snapshot back.
@@ -29,6 +30,7 @@ class Held:
     __slots__ = (
         "bundle",
         "deadline",
+        "gone",
         "landed",
         "looked",
         "previous",
@@ -44,6 +46,7 @@ class Held:
         self.previous: object | None = None
         self.looked: float | None = None
         self.deadline: float | None = None
+        self.gone = KeyGone()
         self.landed: str | None = None
         self.put_back: str | None = None
 

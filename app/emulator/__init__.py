@@ -1,4 +1,4 @@
-"""The embedded Key Vault: certificates data plane and login, over TLS, in memory.
+"""The embedded Key Vault: certificates, keys that wrap others, and login, over TLS, in memory.
 
 For the demo, the tests and integrators: real enough that the Azure SDK and `az` talk to it
 unchanged, and able to fail on command. Nothing survives the process; it holds private keys and

@@ -106,7 +106,8 @@ def _permission(attempt: Attempt) -> str:
     """The data action as access policies name it: `certificates get`, not `certificates/read`."""
     kind, verb, *_ = attempt.action.split("/")
     reading = "list" if attempt.lists else "get"
-    return f"{kind} {({'read': reading, 'getSecret': 'get'}).get(verb, verb)}"
+    words = {"read": reading, "getSecret": "get", "wrap": "wrapKey", "unwrap": "unwrapKey"}
+    return f"{kind} {words.get(verb, verb)}"
 
 
 def _policy(attempt: Attempt) -> tuple[str, str]:

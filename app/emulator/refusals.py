@@ -156,6 +156,13 @@ class Reason(Enum):
         "A secret with (name/id) {name} was not found in this key vault. "
         + _RECOVER.format(kind="secret"),
     )
+    KEY_NOT_FOUND = (
+        404,
+        "KeyNotFound",
+        None,
+        "A key with (name/id) {name} was not found in this key vault. "
+        + _RECOVER.format(kind="key"),
+    )
     DELETED_NOT_FOUND = (
         404,
         "CertificateNotFound",
@@ -201,6 +208,29 @@ class Reason(Enum):
         "SecretDisabled",
         "Operation get is not allowed on a disabled secret.",
     )
+    # quoted (azure-sdk-for-python issue 45342) for decrypt, sign and unwrapKey; unknown for wrapKey
+    KEY_DISABLED = (
+        403,
+        "Forbidden",
+        "KeyDisabled",
+        "Operation {operation} is not allowed on a disabled key.",
+    )
+    # quoted (azure-sdk-for-net issue 11518) for decrypt
+    KEY_OPERATION = (
+        403,
+        "Forbidden",
+        "KeyOperationForbidden",
+        "Operation {operation} is not permitted on this key.",
+    )
+    # quoted from a real answer to an unwrapKey
+    NO_BASE64URL = (
+        400,
+        "BadParameter",
+        None,
+        "Content of '{name}' is not base64url.\r\nProperty '{name}' is required.\r\n",
+    )
+    # unknown: what is said of a value that this key did not wrap
+    UNWRAPPABLE = (400, "BadParameter", None, "The parameter is incorrect.\r\n")
     THROTTLED = (
         429,
         "Throttled",

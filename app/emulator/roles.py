@@ -40,6 +40,11 @@ BUILT_IN: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
             "certificates/*",
             "certificatecontacts/write",
         ),
+        "Key Vault Crypto Service Encryption User": (
+            "keys/read",
+            "keys/wrap/action",
+            "keys/unwrap/action",
+        ),
         # it manages vaults and gives no access to what is in them
         "Key Vault Contributor": (),
         "Key Vault Reader": ("*/read", "secrets/readMetadata/action"),

@@ -7,7 +7,7 @@ mistakes a gap of the emulator for an answer of Azure.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.emulator import certificates, deleting, listing, pending
+from app.emulator import certificates, deleting, keys, listing, pending
 from app.emulator.importing import Importer
 from app.emulator.orders import Order
 from app.emulator.wire import Reply
@@ -37,7 +37,9 @@ class Match:
 _READ = "certificates/read"
 _UPDATE = "certificates/update/action"
 # words that stand where a version may stand
-_WORDS = frozenset({"import", "versions", "policy", "pending", "recover"})
+_WORDS = frozenset(
+    {"import", "versions", "policy", "pending", "recover", "create", "wrapkey", "unwrapkey"}
+)
 # what stands where a certificate's name may stand, and is none
 _NO_NAMES = frozenset({"contacts", "issuers", "restore"})
 
@@ -82,6 +84,25 @@ def table() -> dict[str, Route]:
         ),
         "GET secrets/*": secret,
         "GET secrets/*/*": secret,
+        **_keys(),
+    }
+
+
+def _keys() -> dict[str, Route]:
+    get = _read("get_key", keys.get_key, "keys/read")
+    update = _write("update_key", keys.update_key, "keys/update/action")
+    wrap = _read("wrap_key", keys.wrap_key, "keys/wrap/action")
+    unwrap = _read("unwrap_key", keys.unwrap_key, "keys/unwrap/action")
+    return {
+        "POST keys/*/create": _write("create_key", keys.create_key, "keys/create/action"),
+        "GET keys/*": get,
+        "GET keys/*/*": get,
+        "PATCH keys/*": update,
+        "PATCH keys/*/*": update,
+        "POST keys/*/wrapkey": wrap,
+        "POST keys/*/*/wrapkey": wrap,
+        "POST keys/*/unwrapkey": unwrap,
+        "POST keys/*/*/unwrapkey": unwrap,
     }
 
 

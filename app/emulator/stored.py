@@ -1,4 +1,4 @@
-"""What a vault stores under a name: versions, policy, deletion, a creation under way.
+"""What a vault stores under a name: versions, policy, deletion, a creation under way; and keys.
 
 All of it is frozen and replaced whole, so that a reader in another thread sees the old state or
 the new one.
@@ -11,6 +11,7 @@ from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -126,3 +127,15 @@ class Submission:
     tags: dict[str, str] | None = None
     enabled: bool = True
     preserve_cert_order: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredKey:
+    """One version of a key that is no certificate's."""
+
+    version: str
+    private_key: rsa.RSAPrivateKey = field(repr=False)
+    operations: tuple[str, ...]
+    created: int
+    updated: int
+    enabled: bool

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from app.emulator import renewing
@@ -19,7 +20,14 @@ from app.emulator.issuing import signing_request
 from app.emulator.material import PFX, Material
 from app.emulator.names import ByName
 from app.emulator.policies import Policy, is_exportable, made_by_key_vault, policy_for
-from app.emulator.stored import DeletedEntry, Entry, PendingOperation, StoredVersion, Submission
+from app.emulator.stored import (
+    DeletedEntry,
+    Entry,
+    PendingOperation,
+    StoredKey,
+    StoredVersion,
+    Submission,
+)
 
 
 class Vault:
@@ -41,6 +49,7 @@ class Vault:
         self.entries: ByName[Entry] = ByName()
         self.deleted: ByName[DeletedEntry] = ByName()
         self.pending: ByName[PendingOperation] = ByName()
+        self.keys: ByName[tuple[StoredKey, ...]] = ByName()
 
     # ---- inspection
 
@@ -159,7 +168,38 @@ class Vault:
         policy = policy_for(leaf, None, content_type=PFX)
         return self.store(name, Submission(material=material, policy=policy, tags=tags))
 
+    def set_key_enabled(self, name: str, version: str, enabled: bool) -> None:  # noqa: FBT001 - reads like the attribute
+        """Enable or disable a version of a key."""
+        now = int(self._clock.now())
+        with self.lock:
+            self.keys[name] = tuple(
+                replace(one, enabled=enabled, updated=now) if one.version == version else one
+                for one in self.keys[name]
+            )
+
     # ---- writes
+
+    def add_key(
+        self,
+        name: str,
+        private_key: rsa.RSAPrivateKey,
+        *,
+        operations: tuple[str, ...],
+        enabled: bool,
+    ) -> StoredKey:
+        """Make a new version of a key current, or the first one."""
+        now = int(self._clock.now())
+        made = StoredKey(
+            version=self._new_version(),
+            private_key=private_key,
+            operations=operations,
+            created=now,
+            updated=now,
+            enabled=enabled,
+        )
+        with self.lock:
+            self.keys[name] = (*self.keys.get(name, ()), made)
+        return made
 
     def store(self, name: str, submission: Submission) -> StoredVersion:
         """Make a new version current and its policy the name's policy."""

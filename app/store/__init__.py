@@ -4,12 +4,14 @@ What `Store` has acknowledged survives a power cut: an answer is given after the
 commit after the disk has it. Nothing in here could hold a key.
 """
 
+from app.store.address import Address
 from app.store.pages import DeploymentFilter, EventFilter, Page
 from app.store.records import IdempotencyKey, Step
 from app.store.retention import Keep, Pruned
 from app.store.store import Store
 
 __all__ = [
+    "Address",
     "DeploymentFilter",
     "EventFilter",
     "IdempotencyKey",

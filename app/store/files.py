@@ -11,6 +11,14 @@ _SCHEME = "sqlite:///"
 _MEMORY = ":memory:"
 
 
+class Connection(sqlite3.Connection):
+    """A connection that begins by taking the one place of a writer."""
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self.execute("BEGIN IMMEDIATE")
+
+
 def path(url: str) -> Path | None:
     """The file that *url* names, `None` for one in memory.
 
@@ -21,8 +29,8 @@ def path(url: str) -> Path | None:
     name = url.removeprefix(_SCHEME)
     if name == url or not name:
         raise errors.StoreUnavailable(
-            "STORE__URL is sqlite:///relative.db, sqlite:////absolute.db or sqlite:///:memory:;"
-            " no other store is built in."
+            "STORE__URL is sqlite:///relative.db, sqlite:////absolute.db, sqlite:///:memory: or"
+            " postgresql://user:password@host/database; no other store is built in."
         )
     return None if name == _MEMORY else Path(name).absolute()
 
@@ -51,7 +59,7 @@ def locked(file: Path | None) -> int | None:
     return lock
 
 
-def writing(file: Path | None, *, patience: float) -> sqlite3.Connection:
+def writing(file: Path | None, *, patience: float) -> Connection:
     """A connection that writes, to *file* (made where there is none) or to memory.
 
     Args:
@@ -60,9 +68,7 @@ def writing(file: Path | None, *, patience: float) -> sqlite3.Connection:
     """
     if file is not None:
         _make(file)
-    connection = sqlite3.connect(
-        file or _MEMORY, timeout=patience, isolation_level=None, check_same_thread=False
-    )
+    connection = _connected(str(file or _MEMORY), patience=patience)
     try:
         for pragma in (
             "journal_mode = WAL",
@@ -78,14 +84,19 @@ def writing(file: Path | None, *, patience: float) -> sqlite3.Connection:
     return connection
 
 
-def reading(file: Path, *, patience: float) -> sqlite3.Connection:
+def reading(file: Path, *, patience: float) -> Connection:
     """A connection that cannot write; the file is open for writing already."""
+    return _connected(f"{file.as_uri()}?mode=ro", uri=True, patience=patience)
+
+
+def _connected(name: str, *, uri: bool = False, patience: float) -> Connection:
     return sqlite3.connect(
-        f"{file.as_uri()}?mode=ro",
-        uri=True,
+        name,
+        uri=uri,
         timeout=patience,
         isolation_level=None,
         check_same_thread=False,
+        factory=Connection,
     )
 
 

@@ -6,7 +6,6 @@ before the first page and shifts nothing.
 
 import base64
 import binascii
-import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -16,6 +15,7 @@ from app import errors
 from app.audit import Action, Event
 from app.deployment.model import Deployment, State
 from app.store import queries, records
+from app.store.connection import Readable
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ _EVENTS = _List(
 
 def deployments(
     wanted: DeploymentFilter, *, page_size: int, cursor: str | None
-) -> Callable[[sqlite3.Connection], Page[Deployment]]:
+) -> Callable[[Readable], Page[Deployment]]:
     """The read of one page of deployments.
 
     Raises:
@@ -95,14 +95,14 @@ def deployments(
 
 def events(
     wanted: EventFilter, *, page_size: int, cursor: str | None
-) -> Callable[[sqlite3.Connection], Page[Event]]:
+) -> Callable[[Readable], Page[Event]]:
     """The read of one page of audit events; raises as `deployments` does."""
     return _page(_EVENTS, wanted, page_size, cursor)
 
 
 def _page(
     listed: _List[T], wanted: DeploymentFilter | EventFilter, size: int, cursor: str | None
-) -> Callable[[sqlite3.Connection], Page[T]]:
+) -> Callable[[Readable], Page[T]]:
     values = {field.name: getattr(wanted, field.name) for field in fields(wanted)}
     given = {name: value for name, value in values.items() if value is not None}
     conditions = [listed.conditions[name] for name in given]
@@ -112,7 +112,7 @@ def _page(
         bound.append(_opened(listed.name, cursor))
     sql = queries.newest_first(listed.select, conditions)
 
-    def read(connection: sqlite3.Connection) -> Page[T]:
+    def read(connection: Readable) -> Page[T]:
         rows = connection.execute(sql, (*bound, size + 1)).fetchall()  # one more: is there a next?
         more = _sealed(listed.name, rows[size - 1][0]) if len(rows) > size else None
         return Page(data=tuple(map(listed.read, rows[:size])), next_cursor=more)

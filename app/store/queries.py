@@ -1,19 +1,24 @@
 """Every statement that runs after the start, by name. Values are always bound, never pasted."""
 
-BEGIN = "BEGIN IMMEDIATE"
-COMMIT = "COMMIT"
-ROLLBACK = "ROLLBACK"
-SAVEPOINT = "SAVEPOINT operation"
-ROLLBACK_TO = "ROLLBACK TO operation"
-RELEASE = "RELEASE operation"
-
 INSERT_DEPLOYMENT = """
 INSERT INTO deployments
   (id, target_type, address, state, final, certificate_id, created_at, config, record)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
-UPDATE_DEPLOYMENT = "UPDATE deployments SET state = ?, final = ?, record = ? WHERE id = ?"
+# only by whoever carries it, never once it is final, and not twice for one event
+UPDATE_DEPLOYMENT = """
+UPDATE deployments SET state = ?, final = ?, record = ?
+WHERE id = ? AND final = 0 AND runner IS NOT DISTINCT FROM ?
+  AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ? AND resource_id = ? AND action = ?)
+"""
+
+SAVED = """
+SELECT EXISTS (SELECT 1 FROM audit_events WHERE id = ? AND resource_id = ? AND action = ?)
+FROM deployments WHERE id = ?
+"""
+
+CLAIM = "UPDATE deployments SET runner = ? WHERE id = ? RETURNING record"
 
 INSERT_STEP = """
 INSERT INTO deployment_events (deployment_id, seq, at, state, action, details)

@@ -1,12 +1,12 @@
-"""One thread that reads, over a connection that cannot write, so that lists hold up nobody."""
+"""One thread that reads, over a connection of its own, so that lists hold up nobody."""
 
 import asyncio
-import sqlite3
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from app import errors
-from app.store.writer import Work
+from app.store.connection import FAULTS, Connection, Readable
 
 T = TypeVar("T")
 
@@ -14,20 +14,20 @@ T = TypeVar("T")
 class Reader:
     """The reader thread. *connection* is its own from now on, and closed by it at the end."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
 
-    async def run(self, work: Work[T]) -> T:
+    async def run(self, work: Callable[[Readable], T]) -> T:
         """What *work* reads.
 
         Raises:
-            StoreUnavailable: SQLite failed; or what *work* raised.
+            StoreUnavailable: the database failed; or what *work* raised.
         """
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._thread, work, self._connection)
-        except sqlite3.Error as fault:
+        except FAULTS as fault:
             raise errors.StoreUnavailable from fault
 
     async def aclose(self) -> None:

@@ -1,16 +1,15 @@
 """What each read does; lists are in `pages`."""
 
-import sqlite3
-
 from app import errors
 from app.deployment.model import Deployment
 from app.store import queries, records
+from app.store.connection import Readable
 from app.store.records import Step
 
-_GREATEST = 2**63 - 1  # what SQLite can compare with
+_GREATEST = 2**63 - 1  # what both databases can compare with
 
 
-def deployment(connection: sqlite3.Connection, id: str) -> Deployment:  # noqa: A002 - the field's name
+def deployment(connection: Readable, id: str) -> Deployment:  # noqa: A002 - the field's name
     """One deployment.
 
     Raises:
@@ -22,13 +21,13 @@ def deployment(connection: sqlite3.Connection, id: str) -> Deployment:  # noqa: 
     return records.deployment(row[0])
 
 
-def unfinished(connection: sqlite3.Connection) -> list[Deployment]:
+def unfinished(connection: Readable) -> list[Deployment]:
     """What has not ended, oldest first."""
     rows = connection.execute(queries.UNFINISHED).fetchall()
     return [records.deployment(row[0]) for row in rows]
 
 
-def steps(connection: sqlite3.Connection, id: str, after: int) -> tuple[bool, list[Step]]:  # noqa: A002 - the field's name
+def steps(connection: Readable, id: str, after: int) -> tuple[bool, list[Step]]:  # noqa: A002 - the field's name
     """Whether a deployment has ended, and its steps after *after*, of the same moment.
 
     Raises:
@@ -40,6 +39,6 @@ def steps(connection: sqlite3.Connection, id: str, after: int) -> tuple[bool, li
     return bool(rows[0][0]), [records.step(row) for row in rows if row[1] is not None]
 
 
-def ping(connection: sqlite3.Connection) -> None:
-    """The file can be read."""
+def ping(connection: Readable) -> None:
+    """The store can be read."""
     connection.execute(queries.PING).fetchone()

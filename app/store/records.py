@@ -4,10 +4,11 @@ Written by orjson from the dataclasses (bytes and bundles are refused, so no key
 read by pydantic, which checks what it reads.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
@@ -19,6 +20,8 @@ from app.deployment.model import Deployment, State
 Row = tuple[Any, ...]
 
 _DEPLOYMENT = TypeAdapter(Deployment)
+_NUL: Final = "\\u0000"
+_ESCAPE: Final = re.compile(r"\\(?:u0000|.)")  # whole escapes, since `\\u0000` holds no NUL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +50,12 @@ def stamp(at: datetime) -> str:
 
 
 def document(value: object) -> str:
-    """*value* as JSON; a key (bytes, a bundle) is a TypeError, never a document."""
-    return orjson.dumps(value, default=_plain).decode()
+    """*value* as JSON; a key (bytes, a bundle) is a TypeError, never a document.
+
+    A NUL is written as U+FFFD, since PostgreSQL cannot read one out of a document.
+    """
+    text = orjson.dumps(value, default=_plain).decode()
+    return _ESCAPE.sub(_without_nul, text) if _NUL in text else text
 
 
 def deployment(text: str) -> Deployment:
@@ -70,7 +77,7 @@ def new_row(deployment: Deployment) -> Row:
         deployment.target.type,
         deployment.target.address,
         deployment.state.value,
-        deployment.final,
+        int(deployment.final),
         deployment.certificate_id,
         stamp(deployment.created_at),
         document(deployment.target.config),
@@ -78,9 +85,15 @@ def new_row(deployment: Deployment) -> Row:
     )
 
 
-def changed_row(deployment: Deployment) -> Row:
-    """The values of `UPDATE_DEPLOYMENT`."""
-    return (deployment.state.value, deployment.final, document(deployment), deployment.id)
+def changed_row(deployment: Deployment, runner: str | None, event_row: Row) -> Row:
+    """The values of `UPDATE_DEPLOYMENT`, unless *event_row* was written before."""
+    state, record = deployment.state.value, document(deployment)
+    return (state, int(deployment.final), record, deployment.id, runner, *told(event_row))
+
+
+def told(event_row: Row) -> Row:
+    """By what an event is known again: its id, what it is about, and what was done."""
+    return (event_row[0], event_row[6], event_row[4])
 
 
 def step_row(deployment: Deployment, event_row: Row) -> Row:
@@ -130,6 +143,10 @@ def step(row: Row) -> Step:
         action=Action(row[4]),
         details=orjson.loads(row[5]),
     )
+
+
+def _without_nul(escape: re.Match[str]) -> str:
+    return "\ufffd" if escape[0] == _NUL else escape[0]
 
 
 def _plain(value: object) -> object:

@@ -1,19 +1,16 @@
 """The store: every method is one question or one write, and a write is durable when it returns.
 
 Reads have a connection and a thread of their own; a store in memory, which only one connection
-can see, reads in the writer's thread.
+can see, reads in the writer's thread. What another process writes is seen by reading only, so where
+there can be others nothing is answered from what this one remembers.
 """
 
 import asyncio
 import contextlib
 import hmac
-import os
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import structlog
@@ -21,7 +18,9 @@ import structlog
 from app import errors
 from app.audit import Event
 from app.deployment.model import Deployment
-from app.store import files, pages, reads, records, retention, tables, writes
+from app.store import pages, postgres, reads, records, retention, sqlite, writes
+from app.store.address import SCHEMES
+from app.store.connection import Engine, Opened, Readable
 from app.store.live import Live
 from app.store.pages import DeploymentFilter, EventFilter, Page
 from app.store.reader import Reader
@@ -33,70 +32,67 @@ T = TypeVar("T")
 Clock = Callable[[], datetime]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Opened:
-    writing: sqlite3.Connection
-    reading: sqlite3.Connection | None
-    secret: bytes
-    lock: int | None
-    patience: float
-
-
 class Store:
     """Deployments, their steps, the audit trail and the idempotency keys.
 
-    Whatever fails in SQLite or on the disk is `StoreUnavailable`, with its cause.
+    Whatever fails in the database or on the way to it is `StoreUnavailable`, with its cause.
     """
 
-    def __init__(self, opened: _Opened, *, keep: Keep, now: Clock) -> None:
+    def __init__(self, opened: Opened, *, keep: Keep, now: Clock, patience: float) -> None:
         self._secret = opened.secret
-        self._lock = opened.lock
-        self._patience = opened.patience
+        self._leave = opened.leave
+        self._patience = patience
         self._keep = keep
         self._now = now
-        self._live = Live()
+        self._live = Live(alone=opened.listen is None)
         self._closed = False
         self._writer = Writer(opened.writing, asyncio.get_running_loop())
         self._reader = Reader(opened.reading) if opened.reading else None
+        self._listening = asyncio.create_task(opened.listen(self._live)) if opened.listen else None
 
     @classmethod
     async def open(
         cls, url: str, *, keep: Keep | None = None, now: Clock, patience: float = 5.0
     ) -> "Store":
-        """The store at *url*, made and brought up to date where need be.
+        """The store at *url*; a SQLite file is made and brought up to date where need be.
 
         Args:
-            url: `sqlite:///relative.db`, `sqlite:////absolute.db` or `sqlite:///:memory:`.
+            url: `sqlite:///relative.db`, `sqlite:////absolute.db`, `sqlite:///:memory:` or
+                `postgresql://user:password@host/database`.
             keep: how long things are kept.
             now: the clock.
-            patience: seconds to wait for a lock that another process holds, and in `check`.
+            patience: seconds to wait for a connection, for a lock that another process holds, and
+                in `check`.
 
         Raises:
-            StoreUnavailable: another scheme, a newer schema, or no such file to be made.
+            StoreUnavailable: another scheme, another schema, or nothing there.
         """
-        opened = await asyncio.to_thread(_open, files.path(url), patience)
-        return cls(opened, keep=keep or Keep(), now=now)
+        engine = _engine(url)
+        opened = await asyncio.to_thread(engine.opened, url, patience=patience)
+        return cls(opened, keep=keep or Keep(), now=now, patience=patience)
 
     @classmethod
     async def migrate(cls, url: str) -> tuple[int, int]:
         """Bring the schema at *url* up to date; say from which version to which.
 
         Raises:
-            StoreUnavailable: as `open`.
+            StoreUnavailable: another scheme, a newer schema, or nothing there.
         """
-        return await asyncio.to_thread(_migrate, files.path(url))
+        return await asyncio.to_thread(_engine(url).migrate, url)
 
     async def aclose(self) -> None:
-        """Finish what is queued, move the log into the file and end both threads."""
+        """Finish what is queued, close the connections and end both threads."""
         if self._closed:
             return
         self._closed = True
+        if self._listening is not None:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
         if self._reader is not None:
             await self._reader.aclose()  # first: the last to close tidies the log away
         await self._writer.aclose()
         self._live.close()
-        if self._lock is not None:
-            os.close(self._lock)  # last: another process may have the file from here on
+        self._leave()  # last: another process may have the file from here on
 
     def fingerprint(self, body: bytes) -> str:
         """HMAC-SHA-256 of a request's body under the store's secret, in hex.
@@ -121,13 +117,32 @@ class Store:
         work = writes.Accept(deployment, records.event_row(event), claim)
         return await self._write(work, then=self._live.tell)
 
-    async def save(self, deployment: Deployment, event: Event) -> None:
+    async def save(
+        self, deployment: Deployment, event: Event, *, runner: str | None = None
+    ) -> None:
         """Write a deployment's next state and its event in one transaction.
+
+        The same call again changes nothing, so it may be repeated when its answer was lost.
+
+        Args:
+            deployment: the next state.
+            event: its event.
+            runner: who carries it, as it was claimed.
 
         Raises:
             DeploymentNotFound: it was never accepted.
+            TakenOver: it is final, or another runner has claimed it.
         """
-        await self._write(writes.Save(deployment, records.event_row(event)), then=self._live.tell)
+        work = writes.Save(deployment, records.event_row(event), runner)
+        await self._write(work, then=self._live.tell)
+
+    async def claim(self, id: str, runner: str) -> Deployment:  # noqa: A002 - the field's name
+        """The newest state of a deployment that from now on only *runner* may save.
+
+        Raises:
+            DeploymentNotFound: there is none of this id.
+        """
+        return await self._write(writes.TakeUp(id, runner))
 
     async def note(self, event: Event) -> None:
         """Write an event that tells of no change."""
@@ -172,7 +187,7 @@ class Store:
         return steps
 
     async def check(self) -> None:
-        """Prove that both threads answer and that the file can be written, and leave no trace.
+        """Prove that both threads answer and that the store can be written, and leave no trace.
 
         Raises:
             StoreUnavailable: it cannot, or not within the store's patience.
@@ -206,13 +221,13 @@ class Store:
         Raises:
             DeploymentNotFound: there is none of this id.
         """
-        with self._live.watching(id) as watch:
+        with self._live.watching(id) as watch, contextlib.suppress(TimeoutError):
             newest = await self.get(id)
-            with contextlib.suppress(TimeoutError):  # then the newest state is the answer
-                async with asyncio.timeout(within):
-                    while not newest.final:
-                        newest = await watch.next()
-        return newest
+            async with asyncio.timeout(within):
+                while not newest.final:
+                    newest = await watch.next() or await self.get(id)
+            return newest
+        return await self.get(id)
 
     async def follow(self, id: str, *, after: int = 0) -> AsyncIterator[Step]:  # noqa: A002 - the field's name
         """The steps of a deployment after *after*, then each as it is committed, to the last.
@@ -240,7 +255,7 @@ class Store:
             raise errors.StoreUnavailable
         return await self._writer.submit(work, then=then)
 
-    async def _read(self, work: Work[T]) -> T:
+    async def _read(self, work: Callable[[Readable], T]) -> T:
         if self._closed:
             raise errors.StoreUnavailable
         if self._reader is None:
@@ -248,35 +263,5 @@ class Store:
         return await self._reader.run(work)
 
 
-def _open(file: Path | None, patience: float) -> _Opened:
-    """Everything that touches the disk before the first question."""
-    with _translated(), contextlib.ExitStack() as undo:
-        lock = files.locked(file)
-        if lock is not None:
-            undo.callback(os.close, lock)
-        writing = files.writing(file, patience=patience)
-        undo.callback(writing.close)
-        tables.migrate(writing)
-        secret = tables.fingerprint_secret(writing)
-        reading = None if file is None else files.reading(file, patience=patience)
-        undo.pop_all()
-        return _Opened(
-            writing=writing, reading=reading, secret=secret, patience=patience, lock=lock
-        )
-
-
-def _migrate(file: Path | None) -> tuple[int, int]:
-    with _translated(), contextlib.ExitStack() as stack:
-        lock = files.locked(file)
-        if lock is not None:
-            stack.callback(os.close, lock)
-        connection = stack.enter_context(contextlib.closing(files.writing(file, patience=5.0)))
-        return tables.migrate(connection)
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as fault:
-        raise errors.StoreUnavailable from fault
+def _engine(url: str) -> Engine:
+    return postgres if url.startswith(SCHEMES) else sqlite

@@ -1,27 +1,28 @@
 """One thread that writes, and commits for all who wait at once.
 
 It takes every queued operation, commits once, and only then answers all of them, by one call
-into the event loop. Where one fails, it begins again with each under its own savepoint, so that
-no neighbour is harmed: an operation may run twice, and does nothing but SQL. The queue outlives
-its callers: an operation whose caller was cancelled is done.
+into the event loop. Where one fails, it begins again with a commit for each, so that no neighbour
+is harmed: an operation may run twice, and does nothing but SQL. The queue outlives its callers: an
+operation whose caller was cancelled is done.
 """
 
 import asyncio
 import contextlib
-import sqlite3
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from app import errors
-from app.store import queries
+from app.store.connection import CONFLICTS, FAULTS, Connection
+from app.store.transaction import Transaction
 
 T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
+Work = Callable[[Transaction], T]
 
-_AT_MOST = 512  # operations in one commit: bounds how long the first of them waits
-_ITS_OWN = (sqlite3.Error, errors.Trouble, ValueError, OverflowError)
+_AT_MOST: Final = 512  # operations in one commit: bounds how long the first of them waits
+_TRIES: Final = 3  # of an operation alone, while other processes write the same
+_ITS_OWN: Final = (*FAULTS, ValueError, OverflowError)
 
 
 class _Operation(Generic[T]):
@@ -49,7 +50,7 @@ class _Operation(Generic[T]):
 class Writer:
     """The writer thread. *connection* is its own from now on, and closed by it at the end."""
 
-    def __init__(self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         self._connection = connection
         self._loop = loop
         self._queue: SimpleQueue[_Operation[Any] | None] = SimpleQueue()
@@ -70,8 +71,8 @@ class Writer:
                 the caller was cancelled.
 
         Raises:
-            StoreUnavailable: the thread has ended. The future raises it where SQLite failed,
-                and passes on what *work* raised.
+            StoreUnavailable: the thread has ended. The future raises it where the database
+                failed, and passes on what *work* raised.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Operation(work, future, then))
@@ -80,7 +81,7 @@ class Writer:
         return future
 
     async def aclose(self) -> None:
-        """Finish what is queued, move the log into the file, and end the thread."""
+        """Finish what is queued, close the connection, and end the thread."""
         self._queue.put(None)
         await asyncio.shield(self._end)
         self._thread.join()
@@ -106,54 +107,56 @@ class Writer:
                 return
 
     def _outcomes(self) -> list[object]:
-        """What became of each operation, after one commit for all."""
+        """What became of each operation, after one commit for all, or else one for each."""
         connection = self._connection
         try:
-            connection.execute(queries.BEGIN)
+            connection.begin()
             try:
-                outcomes = [operation.work(connection) for operation in self._batch]
+                outcomes = self._done(self._batch)
             except _ITS_OWN:
-                outcomes = self._one_by_one()
-            connection.execute(queries.COMMIT)
-        except sqlite3.Error as fault:
+                connection.rollback()
+                return [self._alone(operation) for operation in self._batch]
+            connection.commit()
+        except FAULTS as fault:
             self._give_up()
             return [_unavailable(fault) for _ in self._batch]
         return outcomes
 
-    def _one_by_one(self) -> list[object]:
-        """The batch again, each operation harmed by its own failure only."""
-        if self._connection.in_transaction:  # not after a full disk: SQLite has undone it all
-            self._connection.execute(queries.ROLLBACK)
-        self._connection.execute(queries.BEGIN)
-        return [self._apart(operation) for operation in self._batch]
+    def _done(self, operations: list[_Operation[Any]]) -> list[object]:
+        """What became of each, within the transaction."""
+        transaction = Transaction(self._connection)
+        outcomes = [_attempt(operation, transaction) for operation in operations]
+        transaction.flush()
+        return outcomes
 
-    def _apart(self, operation: _Operation[Any]) -> object:
-        connection = self._connection
-        connection.execute(queries.SAVEPOINT)
-        try:
-            outcome = operation.work(connection)
-        except _ITS_OWN as fault:
-            if not connection.in_transaction:  # nor are its neighbours there any more
-                raise
-            connection.execute(queries.ROLLBACK_TO)
-            outcome = _unavailable(fault) if isinstance(fault, sqlite3.Error) else fault
-        connection.execute(queries.RELEASE)
-        return outcome
+    def _alone(self, operation: _Operation[Any]) -> object:
+        """What became of it, committed by itself; another process may get in between."""
+        failure: object = errors.StoreUnavailable()
+        for _ in range(_TRIES):
+            try:
+                self._connection.begin()
+                (outcome,) = self._done([operation])
+                self._connection.commit()
+            except _ITS_OWN as fault:
+                self._give_up()
+                failure = _unavailable(fault) if isinstance(fault, FAULTS) else fault
+                if not isinstance(fault, CONFLICTS):
+                    break
+            else:
+                return outcome
+        return failure
 
     def _give_up(self) -> None:
-        with contextlib.suppress(sqlite3.Error):  # the first error is the one that is told
-            if self._connection.in_transaction:
-                self._connection.execute(queries.ROLLBACK)
+        with contextlib.suppress(*FAULTS):  # the first error is the one that is told
+            self._connection.rollback()
 
     def _settle(self, outcomes: list[object]) -> None:
         self._loop.call_soon_threadsafe(_resolve, self._batch, outcomes)
         self._batch = []
 
     def _leave(self) -> None:
-        """Close the file, and leave nobody waiting, not even after a fault of our own."""
+        """Close the connection, and leave nobody waiting, not even after a fault of our own."""
         self._give_up()
-        with contextlib.suppress(sqlite3.Error):  # the log is read at the next start
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         self._connection.close()
         while not self._queue.empty():
             waiting = self._queue.get()
@@ -169,7 +172,15 @@ def _resolve(batch: list[_Operation[Any]], outcomes: list[object]) -> None:
         operation.resolve(outcome)
 
 
-def _unavailable(fault: sqlite3.Error) -> errors.StoreUnavailable:
+def _attempt(operation: _Operation[Any], transaction: Transaction) -> object:
+    """What became of it; what it refuses leaves nothing to undo."""
+    try:
+        return operation.work(transaction)
+    except errors.Trouble as refusal:
+        return refusal
+
+
+def _unavailable(fault: BaseException) -> errors.StoreUnavailable:
     trouble = errors.StoreUnavailable()
     trouble.__cause__ = fault
     return trouble

@@ -1,15 +1,16 @@
 """What each write does, inside the writer's transaction.
 
-Rows are made before an operation is queued, so that the thread only executes.
+Rows are made before an operation is queued, so that the thread only executes. An operation that
+refuses (an error of ours) does so before it writes anything.
 """
 
-import sqlite3
 from dataclasses import dataclass, replace
 
 from app import errors
 from app.deployment.model import Deployment, State
 from app.store import queries, records
 from app.store.records import IdempotencyKey, Row
+from app.store.transaction import Transaction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,37 +33,35 @@ class Accept:
         self._event = event
         self._claim = claim
 
-    def __call__(self, connection: sqlite3.Connection) -> Deployment:
+    def __call__(self, transaction: Transaction) -> Deployment:
         """The deployment that stands for this request: a new one, or the first under its key.
 
         Raises:
             IdempotencyKeyReused: the key stands for another request.
         """
         if self._claim is None:
-            return self._insert(connection, self._deployment, self._row)
-        known = _known(connection, self._claim)
+            return self._insert(transaction, self._deployment, self._row)
+        known = _known(transaction, self._claim)
         if known is None:
-            return self._claimed(connection, self._claim, self._deployment, self._row)
+            return self._claimed(transaction, self._claim, self._deployment, self._row)
         if known.state is not State.INTERRUPTED:
             return known
         again = replace(self._deployment, attempt=known.attempt + 1, previous_attempt=known.id)
-        return self._claimed(connection, self._claim, again, records.new_row(again))
+        return self._claimed(transaction, self._claim, again, records.new_row(again))
 
     def _claimed(
-        self, connection: sqlite3.Connection, claim: Claim, deployment: Deployment, row: Row
+        self, transaction: Transaction, claim: Claim, deployment: Deployment, row: Row
     ) -> Deployment:
         key = claim.key
-        self._insert(connection, deployment, row)
+        self._insert(transaction, deployment, row)
         values = (key.caller, key.key, key.fingerprint, deployment.id, claim.at)
-        connection.execute(queries.PUT_KEY, values)
+        transaction.execute(queries.PUT_KEY, values)
         return deployment
 
-    def _insert(
-        self, connection: sqlite3.Connection, deployment: Deployment, row: Row
-    ) -> Deployment:
-        connection.execute(queries.INSERT_DEPLOYMENT, row)
-        connection.execute(queries.INSERT_STEP, records.step_row(deployment, self._event))
-        connection.execute(queries.INSERT_EVENT, self._event)
+    def _insert(self, transaction: Transaction, deployment: Deployment, row: Row) -> Deployment:
+        transaction.execute(queries.INSERT_DEPLOYMENT, row)
+        transaction.later(queries.INSERT_STEP, records.step_row(deployment, self._event))
+        transaction.later(queries.INSERT_EVENT, self._event)
         return deployment
 
 
@@ -71,23 +70,54 @@ class Save:
 
     __slots__ = ("_deployment", "_event", "_row", "_step")
 
-    def __init__(self, deployment: Deployment, event: Row) -> None:
+    def __init__(self, deployment: Deployment, event: Row, runner: str | None) -> None:
         self._deployment = deployment
-        self._row = records.changed_row(deployment)
+        self._row = records.changed_row(deployment, runner, event)
         self._step = records.step_row(deployment, event)
         self._event = event
 
-    def __call__(self, connection: sqlite3.Connection) -> Deployment:
-        """Write it.
+    def __call__(self, transaction: Transaction) -> Deployment:
+        """Write it, unless it was: then nothing is written, and all is well.
 
         Raises:
             DeploymentNotFound: it was never accepted.
+            TakenOver: it is final, or another runner has claimed it.
         """
-        if connection.execute(queries.UPDATE_DEPLOYMENT, self._row).rowcount == 0:
-            raise errors.DeploymentNotFound
-        connection.execute(queries.INSERT_STEP, self._step)
-        connection.execute(queries.INSERT_EVENT, self._event)
+        if transaction.execute(queries.UPDATE_DEPLOYMENT, self._row).rowcount == 0:
+            self._see_why_not(transaction)
+            return self._deployment
+        transaction.later(queries.INSERT_STEP, self._step)
+        transaction.later(queries.INSERT_EVENT, self._event)
         return self._deployment
+
+    def _see_why_not(self, transaction: Transaction) -> None:
+        transaction.flush()  # it may be the same call again, next to the first
+        asked = (*records.told(self._event), self._deployment.id)
+        row = transaction.execute(queries.SAVED, asked).fetchone()
+        if row is None:
+            raise errors.DeploymentNotFound
+        if not row[0]:
+            raise errors.TakenOver
+
+
+class TakeUp:
+    """A deployment that *runner* carries from now on."""
+
+    __slots__ = ("_row",)
+
+    def __init__(self, id: str, runner: str) -> None:  # noqa: A002 - the field's name
+        self._row = (runner, id)
+
+    def __call__(self, transaction: Transaction) -> Deployment:
+        """The deployment, as the last one to carry it left it.
+
+        Raises:
+            DeploymentNotFound: there is none of this id.
+        """
+        row = transaction.execute(queries.CLAIM, self._row).fetchone()
+        if row is None:
+            raise errors.DeploymentNotFound
+        return records.deployment(row[0])
 
 
 class Note:
@@ -98,9 +128,9 @@ class Note:
     def __init__(self, event: Row) -> None:
         self._event = event
 
-    def __call__(self, connection: sqlite3.Connection) -> None:
+    def __call__(self, transaction: Transaction) -> None:
         """Write it."""
-        connection.execute(queries.INSERT_EVENT, self._event)
+        transaction.later(queries.INSERT_EVENT, self._event)
 
 
 class Prune:
@@ -113,22 +143,22 @@ class Prune:
         self._below = below
         self._most = most
 
-    def __call__(self, connection: sqlite3.Connection) -> int:
+    def __call__(self, transaction: Transaction) -> int:
         """Delete them, and say how many there were."""
-        return connection.execute(self._statement, (self._below, self._most)).rowcount
+        return transaction.execute(self._statement, (self._below, self._most)).rowcount
 
 
-def touch(connection: sqlite3.Connection) -> None:
-    """Change a row and take it back: the file can be written, and nothing was."""
-    connection.execute("SAVEPOINT touch")
-    connection.execute(queries.TOUCH)
-    connection.execute("ROLLBACK TO touch")
-    connection.execute("RELEASE touch")
+def touch(transaction: Transaction) -> None:
+    """Change a row and take it back: the store can be written, and nothing was."""
+    transaction.execute("SAVEPOINT touch")
+    transaction.execute(queries.TOUCH)
+    transaction.execute("ROLLBACK TO touch")
+    transaction.execute("RELEASE touch")
 
 
-def _known(connection: sqlite3.Connection, claim: Claim) -> Deployment | None:
+def _known(transaction: Transaction, claim: Claim) -> Deployment | None:
     key = claim.key
-    row = connection.execute(queries.FIND_KEY, (key.caller, key.key, claim.since)).fetchone()
+    row = transaction.execute(queries.FIND_KEY, (key.caller, key.key, claim.since)).fetchone()
     if row is None:
         return None
     fingerprint, record = row

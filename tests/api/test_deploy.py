@@ -128,6 +128,7 @@ async def test_an_idempotency_key_is_visible_ascii(
     ("trouble", "code"),
     [
         pytest.param(errors.QueueFull(), "queue-full", id="full"),
+        pytest.param(errors.SealingUnavailable(), "sealing-unavailable", id="unsealed"),
         pytest.param(errors.Draining(), "draining", id="stopping"),
         pytest.param(errors.StoreUnavailable(), "store-unavailable", id="no record"),
     ],

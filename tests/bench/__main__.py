@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--quick]`: measure everything, print the table, leave nothing behind."""
+"""`python -m tests.bench [--quick]`: measure everything, print the table, draw the picture."""
 
 import argparse
 import asyncio
@@ -16,33 +16,48 @@ from typing import Final
 import uvloop
 
 from app import main
-from tests.bench import machine, material, report
+from tests.bench import chart, machine, material, report
+from tests.bench.cluster import cluster
+from tests.bench.figures import figures
 from tests.bench.machine import Child
 from tests.bench.material import Material
-from tests.bench.rounds import FULL, QUICK, Extent, Found, Rounds
+from tests.bench.rounds import FULL, QUICK, Extent, Found, Rounds, Sides
 from tests.bench.service import TENANT, service
+from tests.postgres import running
 
 _DELAY_S: Final = 0.03  # of every call
 _PROBES: Final = 3
+_FORGETFUL: Final = {"STORE__URL": "sqlite:///:memory:"}
 
 
 def bench(extent: Extent) -> Found:
     """Measure everything."""
     until = time.monotonic() + extent.until_s
     made = material.make(extent.leaves)
-    mine, others = machine.cores()
-    machine.hold(os.getpid(), others)
     with ExitStack() as stack:
+        postgres = stack.enter_context(running(durable=True))  # on all cores, so before the next
+        cores = mine, others = machine.cores()
+        machine.hold(os.getpid(), others)
         runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         port = _stub(stack, folder, made, others)
         bare = _bare(stack, folder, port, made, mine)
         on_uvloop = _bare(stack, folder, port, made, mine, uvloop=True)
         rounds = Rounds(runner, made, extent)
-        with service(folder, port, mine) as running:
-            rounds.compare(running, bare, on_uvloop, until=until)
+        with (
+            service(folder, port, mine) as single,
+            service(folder, port, mine, settings=_FORGETFUL) as forgetful,
+            cluster(folder, port, cores, postgres) as pair,
+        ):
+            sides = Sides(
+                service=single, forgetful=forgetful, cluster=pair, bare=bare, on_uvloop=on_uvloop
+            )
+            rounds.compare(sides, until=until)
         for _ in range(_PROBES):
             rounds.lateness(folder, port, mine)
+            rounds.overload(folder, port, mine)
+        for _ in range(extent.kills):
+            rounds.takeover(folder, port, cores, postgres)
         return rounds.found
 
 
@@ -80,14 +95,17 @@ def run() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less of everything")
+    parser.add_argument("--picture", type=Path, default=Path("bench.png"), help="where to draw")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that all processes end with us
     began = time.monotonic()
     found = bench(QUICK if chosen.quick else FULL)
     rounds, seconds = len(found.runs["service_many"]), time.monotonic() - began
+    shown = list(figures(found))
     text = "The service beside a bare script of the Azure SDK, each call taking"
     title = f"{text} {_MS * _DELAY_S:.0f} ms; {rounds} rounds, {seconds:.0f} s"
-    report.show(found, title=title)
+    report.show(shown, title=title)
+    chart.draw(shown, chosen.picture, title=title)
     return 0
 
 

@@ -52,7 +52,7 @@ def measure(count: int, vaults: int, limits: Limits) -> tuple[Run, dict[str, Any
         vault = stack.enter_context(counting)
         told = {"ca": str(folder / "ca.pem"), "imports": limits.imports, "others": limits.calls}
         port: int = vault.ask(told)["port"]
-        started = service(folder, port, mine, limits=limits)
+        started = service(folder, port, mine, settings=limits.settings())
         running: Service = stack.enter_context(started)
         run = runner.run(running.closed(bodies, warm, _SIDE_BY_SIDE))
         return run, vault.ask({})

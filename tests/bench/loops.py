@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 Work = Callable[[T], Awaitable[object]]
 
 
@@ -51,17 +52,19 @@ async def closed(work: Work[T], items: Sequence[T], concurrency: int) -> tuple[f
     return perf_counter() - began, latencies
 
 
-async def paced(work: Work[T], items: Sequence[T], rate: float) -> tuple[float, list[float]]:
+async def paced(
+    work: Callable[[T], Awaitable[R]], items: Sequence[T], rate: float
+) -> tuple[float, list[tuple[R, float]]]:
     """Begin *rate* items a second, whatever becomes of them; the seconds in all, and of each.
 
     A latency counts from when the item was due, so that a stall is not hidden by the waiting for
     it to end.
     """
-    latencies: list[float] = []
+    found: list[tuple[R, float]] = []
 
     async def one(item: T, due: float) -> None:
-        await work(item)
-        latencies.append(perf_counter() - due)
+        came = await work(item)
+        found.append((came, perf_counter() - due))
 
     began = perf_counter()
     async with asyncio.TaskGroup() as group:
@@ -69,4 +72,4 @@ async def paced(work: Work[T], items: Sequence[T], rate: float) -> tuple[float, 
             due = began + number / rate
             await asyncio.sleep(max(0.0, due - perf_counter()))
             group.create_task(one(item, due))
-    return perf_counter() - began, latencies
+    return perf_counter() - began, found

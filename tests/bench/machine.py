@@ -12,6 +12,7 @@ from typing import Any, Final
 
 _STOP_S: Final = 20
 _STAT: Final = "/proc/{pid}/stat"
+_KB_IN_MB: Final = 1024
 _UTIME, _STIME = 11, 12  # proc_pid_stat(5), counted from behind the name
 
 
@@ -38,6 +39,15 @@ def cpu_s(pid: int) -> float:
     fields = text.rpartition(")")[2].split()
     ticks = int(fields[_UTIME]) + int(fields[_STIME])
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process, in MB (proc_pid_status(5)); `nan` without /proc."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return float("nan")
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / _KB_IN_MB
 
 
 class Child:

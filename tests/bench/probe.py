@@ -13,6 +13,7 @@ from typing import Final
 
 from app import __main__ as command_line
 from app import server
+from app.parts import Part
 
 TICK_S: Final = 0.001
 
@@ -31,11 +32,11 @@ class _Lateness:
             self.found.append((now, max(0.0, now - before - TICK_S)))
 
 
-async def _watched() -> int:
+async def _watched(part: Part = Part.BOTH) -> int:
     lateness = _Lateness()
     watching = asyncio.create_task(lateness.watch())
     try:
-        return await _serve()
+        return await _serve(part)
     finally:
         watching.cancel()
         await asyncio.to_thread(Path(sys.argv[1]).write_text, json.dumps(lateness.found))

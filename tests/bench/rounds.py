@@ -10,7 +10,7 @@ import itertools
 import json
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,14 +19,18 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests import certificates
+from tests.bench.cluster import Cluster, cluster
 from tests.bench.loops import Run
 from tests.bench.machine import Child
 from tests.bench.material import KINDS, RSA_2048, Material
+from tests.bench.overload import QUEUE_LIMIT, Overload, overload
 from tests.bench.service import Service, service
+from tests.postgres import Postgres
 
 SIDE_BY_SIDE: Final = 64
 _WARM: Final = 8  # deployments before those that count, at the least
 _GAUGED: Final = 200
+_OVER: Final = 2  # times what the service can do
 _APART: Final = 10_000  # numbers of the bare script's names, from run to run
 
 
@@ -40,6 +44,8 @@ class Extent:
         single: deployments one by one, in a round.
         many: deployments side by side, in a round.
         half_s: seconds at half load, in a round.
+        over: deployments offered at twice the rate; half of them are too many for pool and queue.
+        kills: replicas that are killed, each of a new pair.
         leaves: certificates of each kind.
     """
 
@@ -48,15 +54,19 @@ class Extent:
     single: int
     many: int
     half_s: float
+    over: int
+    kills: int
     leaves: Mapping[str, int]
 
 
 FULL: Final = Extent(
     rounds=6,
-    until_s=190,
+    until_s=240,
     single=20,
     many=400,
     half_s=3,
+    over=1000,
+    kills=3,
     leaves={RSA_2048: 120, "RSA-3072": 60, "RSA-4096": 40, "EC P-256": 120},
 )
 QUICK: Final = Extent(
@@ -65,9 +75,30 @@ QUICK: Final = Extent(
     single=10,
     many=200,
     half_s=1.5,
+    over=500,
+    kills=1,
     leaves={RSA_2048: 40, "RSA-3072": 20, "RSA-4096": 10, "EC P-256": 40},
 )
 LEAST_ROUNDS: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sides:
+    """All that is measured side by side.
+
+    Args:
+        service: one process, its record in a file.
+        forgetful: the same, its record in memory.
+        cluster: two processes, their record in PostgreSQL.
+        bare: the script.
+        on_uvloop: the script on the faster event loop.
+    """
+
+    service: Service
+    forgetful: Service
+    cluster: Cluster
+    bare: Child
+    on_uvloop: Child
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,11 +110,15 @@ class Found:
         lateness: kind of key → how late the event loop was, in seconds, in each process.
         gauge: CPU seconds of one signature by an RSA-2048 key and its check: how fast the machine
             is just now.
+        overload: what came of twice the load, in each process.
+        takeover: seconds from each kill until all was ended.
     """
 
     runs: dict[str, list[Run]] = field(default_factory=dict)
     lateness: dict[str, list[list[float]]] = field(default_factory=dict)
     gauge: list[float] = field(default_factory=list)
+    overload: list[Overload] = field(default_factory=list)
+    takeover: list[float] = field(default_factory=list)
 
     def keep(self, name: str, run: Run) -> None:
         """Keep the run of one round."""
@@ -106,16 +141,23 @@ class Rounds:
         self._numbers = itertools.count()
         self.found = Found()
 
-    def compare(self, running: Service, bare: Child, on_uvloop: Child, *, until: float) -> None:
-        """All rounds of service and bare script; but for the first, none begins after *until*."""
+    def compare(self, sides: Sides, *, until: float) -> None:
+        """All rounds; but for the first, none begins after *until*."""
         for number in range(self._extent.rounds):
             if number < LEAST_ROUNDS or time.monotonic() < until:
-                self._pair("single", self._extent.single, 1, running, bare)
-                self._pair("many", self._extent.many, SIDE_BY_SIDE, running, bare)
-                asked = self._ask(on_uvloop, self._extent.many, SIDE_BY_SIDE)
-                self.found.keep("uvloop_many", asked)
-                self._half(running)
-                self.found.gauge.append(_gauge())
+                self._round(sides)
+
+    def _round(self, sides: Sides) -> None:
+        extent = self._extent
+        self._pair("single", extent.single, 1, sides)
+        self._closed("cluster_single", extent.single, 1, sides.cluster)
+        self._pair("many", extent.many, SIDE_BY_SIDE, sides)
+        asked = self._ask(sides.on_uvloop, extent.many, SIDE_BY_SIDE)
+        self.found.keep("uvloop_many", asked)
+        self._closed("cluster_many", extent.many, SIDE_BY_SIDE, sides.cluster)
+        self._durability(sides)
+        self._half(sides.service)
+        self.found.gauge.append(_gauge())
 
     def lateness(self, folder: Path, stub_port: int, core: set[int]) -> None:
         """How late the event loop is at half load, for each kind of key, in a new process.
@@ -134,19 +176,45 @@ class Rounds:
             inside = [late for at, late in samples if 0 <= at - run.began <= run.seconds]
             self.found.lateness.setdefault(kind, []).append(inside)
 
-    def _pair(self, how: str, count: int, side_by_side: int, running: Service, bare: Child) -> None:
+    def overload(self, folder: Path, stub_port: int, core: set[int]) -> None:
+        """Twice of what a new process can do, as it has just shown."""
+        limit = {"WORKER__QUEUE_LIMIT": str(QUEUE_LIMIT)}
+        bodies, warm = self._bodies(self._extent.many), self._bodies(SIDE_BY_SIDE)
+        with service(folder, stub_port, core, settings=limit) as running:
+            can = self._runner.run(running.closed(bodies, warm, SIDE_BY_SIDE)).rate
+            offered = self._bodies(self._extent.over)
+            self.found.overload.append(self._runner.run(overload(running, offered, _OVER * can)))
+
+    def takeover(
+        self, folder: Path, stub_port: int, cores: Sequence[set[int]], postgres: Postgres
+    ) -> None:
+        """Kill one of a new pair of replicas while both carry deployments."""
+        bodies, warm = self._bodies(SIDE_BY_SIDE), self._bodies(_WARM)
+        with cluster(folder, stub_port, cores, postgres) as running:
+            self.found.takeover.append(self._runner.run(running.takeover(bodies, warm)))
+
+    def _pair(self, how: str, count: int, side_by_side: int, sides: Sides) -> None:
         """Service and script in turn, then the script with its calls one by one."""
         service_first = len(self.found.runs.get(f"sequential_{how}", ())) % 2 == 0
         for service_now in (service_first, not service_first):
             if service_now:
-                bodies = self._bodies(count)
-                warm = self._bodies(max(side_by_side, _WARM))
-                run = self._runner.run(running.closed(bodies, warm, side_by_side))
-                self.found.keep(f"service_{how}", run)
+                self._closed(f"service_{how}", count, side_by_side, sides.service)
             else:
-                self.found.keep(f"bare_{how}", self._ask(bare, count, side_by_side))
-        asked = self._ask(bare, count, side_by_side, "sequential")
+                self.found.keep(f"bare_{how}", self._ask(sides.bare, count, side_by_side))
+        asked = self._ask(sides.bare, count, side_by_side, "sequential")
         self.found.keep(f"sequential_{how}", asked)
+
+    def _durability(self, sides: Sides) -> None:
+        """Record in a file and record in memory in turn."""
+        turns = [("file_many", sides.service), ("memory_many", sides.forgetful)]
+        if len(self.found.runs.get("file_many", ())) % 2:
+            turns.reverse()
+        for name, running in turns:
+            self._closed(name, self._extent.many, SIDE_BY_SIDE, running)
+
+    def _closed(self, name: str, count: int, side_by_side: int, running: Service | Cluster) -> None:
+        bodies, warm = self._bodies(count), self._bodies(max(side_by_side, _WARM))
+        self.found.keep(name, self._runner.run(running.closed(bodies, warm, side_by_side)))
 
     def _half(self, running: Service) -> None:
         """Half of what this round's service has just shown that it can do."""

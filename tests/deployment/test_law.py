@@ -101,7 +101,11 @@ def test_every_error_of_every_step_has_a_legal_way_on(
 
 
 _UNCLEAR = {"import-outcome-unknown", "deadline-exceeded", "internal-error"}
-_SHORT = {"superseded": S.SUPERSEDED, "key-gone": S.INTERRUPTED}
+_SHORT = {
+    "superseded": S.SUPERSEDED,
+    "key-gone": S.INTERRUPTED,
+    "sealing-key-gone": S.INTERRUPTED,
+}
 
 
 @pytest.mark.parametrize("failure", making.every_failure(), ids=lambda failure: failure.code)

@@ -131,12 +131,12 @@ def test_every_answer_has_key_vaults_headers(http: Raw) -> None:
     ("method", "path", "host"),
     [
         ("POST", "/certificates/api/create", None),
+        ("GET", "/keys", None),
         ("POST", "/certificates/api/backup", None),
         ("POST", "/certificates/restore", None),
         ("GET", "/certificates/contacts", None),
         ("GET", "/certificates/issuers", None),
         ("GET", "/certificates/issuers/mine", None),
-        ("GET", "/keys/api", None),
         ("GET", "/", None),
         ("GET", "/certificates/api", "www.example.com"),
     ],

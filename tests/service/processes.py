@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -37,13 +37,15 @@ def body(issued: Issued, name: str = "api-prod") -> dict[str, Any]:
 
 
 class Process:
-    """A running `python -m app serve`. Its log is read line by line, so nothing is waited for
-    by sleeping: `until` returns when the log says so.
+    """A running `python -m app serve`, or another command. Its log is read line by line, so
+    nothing is waited for by sleeping: `until` returns when the log says so.
     """
 
-    def __init__(self, environment: dict[str, str], cwd: Path) -> None:
+    def __init__(
+        self, environment: dict[str, str], cwd: Path, command: Sequence[str] = ("serve",)
+    ) -> None:
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve"],
+            [sys.executable, "-m", "app", *command],
             env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
             cwd=cwd,
             stdout=subprocess.PIPE,
@@ -134,14 +136,23 @@ class Home:
         }
 
     @contextmanager
-    def service(self, **settings: str) -> Iterator[tuple[Process, httpx.Client]]:
+    def service(self, *command: str, **settings: str) -> Iterator[tuple[Process, httpx.Client]]:
         """Serve until the block ends; the client has the token and the address."""
-        process = Process(self.environment(**settings), self.folder)
+        environment = self.environment(**settings)
+        process = Process(environment, self.folder, command or ("serve",))
         try:
             port = process.until("service.listening")["port"]
             headers = {"Authorization": f"Bearer {self.token}"}
             url = f"http://127.0.0.1:{port}"
             with httpx.Client(base_url=url, headers=headers, timeout=60) as http:
                 yield process, http
+        finally:
+            process.end()
+
+    def run(self, *command: str, **settings: str) -> tuple[int, str]:
+        """Run a command that ends by itself: its exit code, and what it said."""
+        process = Process(self.environment(**settings), self.folder, command)
+        try:
+            return process.wait(), process.log
         finally:
             process.end()

@@ -1,48 +1,24 @@
-"""What is acknowledged is on the disk, and what goes wrong there harms nothing else."""
+"""What a file has acknowledged is on the disk, and what goes wrong there harms nothing else."""
 
 import asyncio
-import signal
 import sqlite3
 import stat
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from app import errors
-from app.deployment.model import State, moved
-from app.store import DeploymentFilter, EventFilter, Store
+from app.store import DeploymentFilter, Store
 from tests.store.builders import WAY, accepted, advanced, at, deployment, event
-
-ROOT = Path(__file__).parents[2]
-
-KILLED = """
-import asyncio, os, signal, sys
-from app.store import Store
-from tests.store.builders import accepted, advanced, at, WAY
-
-async def lane(store, numbers):
-    for number in numbers:
-        made = await advanced(store, await accepted(store, number), *WAY[:2])
-        print(made.id, flush=True)
-        if number == 150:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-async def main():
-    store = await Store.open(sys.argv[1], now=lambda: at(0))
-    numbers = iter(range(1000))
-    await asyncio.gather(*(lane(store, numbers) for _ in range(8)))
-
-asyncio.run(main())
-"""
+from tests.store.running import run
 
 FULL = """
 import asyncio, resource, sys
 from app import errors
 from app.store import Store
+from tests.store.running import run
 from tests.store.builders import accepted, at
 
 async def main():
@@ -63,15 +39,17 @@ asyncio.run(main())
 """
 
 
-def _run(program: str, url: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", program, url],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@pytest.fixture(name="url")
+def _url(file_url: str) -> str:
+    return file_url
+
+
+@pytest.fixture(name="store")
+async def _store(url: str) -> AsyncIterator[Store]:
+    """A store that does not wait long for a lock."""
+    opened = await Store.open(url, now=lambda: at(0), patience=0.1)
+    yield opened
+    await opened.aclose()
 
 
 @contextmanager
@@ -81,74 +59,10 @@ def _aside(tmp_path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-async def test_a_killed_process_loses_nothing_it_has_acknowledged(url: str) -> None:
-    killed = _run(KILLED, url)
-    acknowledged = killed.stdout.split()
-
-    store = await Store.open(url, now=lambda: at(0))
-
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert len(acknowledged) > 100
-    for name in acknowledged:
-        assert (await store.get(name)).state is State.IMPORTING
-        assert len(await store.steps(name)) == 3
-    await store.aclose()
-
-
 async def test_a_full_disk_is_told_and_forgiven(url: str) -> None:
-    done = _run(FULL, url)
+    done = run(FULL, url)
 
     assert (done.stdout.split(), done.returncode) == (["OperationalError", "2"], 0), done.stderr
-
-
-async def test_an_accept_that_fails_leaves_nothing_and_harms_no_neighbour(store: Store) -> None:
-    made = [deployment(number) for number in range(5)]
-    events = [event(each) for each in made]
-    events[2] = event(made[2], id=events[0].id)
-
-    answers = await asyncio.gather(
-        *(store.accept(each, told) for each, told in zip(made, events, strict=True)),
-        return_exceptions=True,
-    )
-
-    failure = answers.pop(2)
-    assert isinstance(failure, errors.StoreUnavailable)
-    assert isinstance(failure.__cause__, sqlite3.IntegrityError)
-    assert answers == [each for each in made if each is not made[2]] == await store.unfinished()
-    with pytest.raises(errors.DeploymentNotFound):
-        await store.steps(made[2].id)
-    trail = await store.events(EventFilter(), page_size=9, cursor=None)
-    assert len(trail.data) == 4
-
-
-async def test_a_save_whose_event_fails_changes_nothing(store: Store) -> None:
-    made = await accepted(store, 1)
-    told = event(made)
-    await store.note(told)
-
-    ended = moved(made, State.CANCELLED)
-    with pytest.raises(errors.StoreUnavailable):
-        await store.save(ended, event(ended, id=told.id))
-
-    assert await store.get(made.id) == made
-    assert len(await store.steps(made.id)) == 1
-
-
-async def test_a_text_that_no_file_can_hold_is_its_callers_fault_alone(store: Store) -> None:
-    made = [deployment(number) for number in range(3)]
-    events = [event(each) for each in made]
-    events[1] = event(made[1], request_id="\ud800")
-
-    answers = await asyncio.gather(
-        *(store.accept(each, told) for each, told in zip(made, events, strict=True)),
-        return_exceptions=True,
-    )
-
-    assert [type(answer).__name__ for answer in answers] == [
-        "Deployment",
-        "UnicodeEncodeError",
-        "Deployment",
-    ]
 
 
 async def test_a_locked_file_is_unavailable_until_it_is_free(store: Store, tmp_path: Path) -> None:
@@ -227,43 +141,19 @@ async def test_a_list_that_cannot_be_read_is_unavailable(store: Store, tmp_path:
     assert isinstance(refusal.value.__cause__, sqlite3.OperationalError)
 
 
-async def test_closing_finishes_what_is_queued(url: str, store: Store, tmp_path: Path) -> None:
-    writing = [asyncio.create_task(accepted(store, number)) for number in range(50)]
-    await asyncio.sleep(0)
-
-    await store.aclose()
-
-    made = await asyncio.gather(*writing)
-    assert not (tmp_path / "store.db-wal").exists()
-    again = await Store.open(url, now=lambda: at(0))
-    assert await again.unfinished() == made
-    await again.aclose()
-
-
-async def test_a_closed_store_is_unavailable_and_can_be_closed_again(store: Store) -> None:
-    await store.aclose()
-    await store.aclose()
-
-    with pytest.raises(errors.StoreUnavailable):
-        await accepted(store, 1)
-    with pytest.raises(errors.StoreUnavailable):
-        await store.unfinished()
-    with pytest.raises(errors.StoreUnavailable):
-        await store.check()
-
-
-async def test_a_check_leaves_no_trace(either: Store) -> None:
-    await either.check()
-    await either.check()
-
-    assert (await either.events(EventFilter(), page_size=9, cursor=None)).data == ()
-
-
 async def test_a_file_that_is_gone_is_noticed(store: Store, tmp_path: Path) -> None:
     (tmp_path / "store.db").unlink()
 
     with pytest.raises(errors.StoreUnavailable):
         await store.check()
+
+
+async def test_closing_moves_the_log_into_the_file(store: Store, tmp_path: Path) -> None:
+    await accepted(store, 1)
+
+    await store.aclose()
+
+    assert not (tmp_path / "store.db-wal").exists()
 
 
 async def test_only_the_owner_can_read_the_file(tmp_path: Path) -> None:
@@ -292,3 +182,14 @@ async def test_a_second_process_is_refused_until_the_first_has_closed(tmp_path: 
     await first.aclose()
     second = await Store.open(url, now=lambda: at(0))
     await second.aclose()
+
+
+@pytest.mark.parametrize("column", ["deployment_id", "created_at"])
+async def test_keys_are_found_by_an_index_so_that_pruning_holds_up_no_write(
+    store: Store, tmp_path: Path, column: str
+) -> None:
+    with _aside(tmp_path) as other:
+        asked = f"EXPLAIN QUERY PLAN SELECT 1 FROM idempotency_keys WHERE {column} = '1'"  # noqa: S608 - the names above
+        plan = other.execute(asked).fetchall()
+
+    assert "INDEX idempotency_keys_" in plan[0][3]

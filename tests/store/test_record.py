@@ -81,11 +81,10 @@ async def test_a_deployment_comes_back_with_every_field(either: Store) -> None:
     assert await either.get(EVERYTHING.id) == EVERYTHING
 
 
-async def test_a_deployment_that_was_read_can_be_saved_again(url: str, store: Store) -> None:
-    await store.accept(EVERYTHING, event(EVERYTHING))
-    read = await store.get(EVERYTHING.id)
-
-    await store.save(read, event(read))
+async def test_a_deployment_that_was_read_can_be_saved_again(store: Store) -> None:
+    made = replace(EVERYTHING, state=State.ROLLING_BACK)
+    await store.accept(made, event(made))
+    await store.save(EVERYTHING, event(EVERYTHING))
 
     assert await store.get(EVERYTHING.id) == EVERYTHING
 
@@ -173,6 +172,23 @@ async def test_a_deployment_that_was_never_accepted_cannot_be_saved(store: Store
         await store.save(made, event(made))
 
     assert (await store.events(EventFilter(), page_size=10, cursor=None)).data == ()
+
+
+async def test_a_nul_that_a_database_cannot_hold_is_replaced_and_nothing_else(
+    store: Store,
+) -> None:
+    odd = {"name": "a\0b\0\0", "path": "C:\\u0000\\\0", "é\0": '"\n'}
+    made = deployment(1, state=State.FAILED, metadata=odd, request_id="r\0")
+
+    await store.accept(made, event(made))
+
+    read = await store.get(made.id)
+    assert read.metadata == {
+        "name": "a\ufffdb\ufffd\ufffd",
+        "path": "C:\\u0000\\\ufffd",
+        "é\ufffd": '"\n',
+    }
+    assert read.request_id == "r\ufffd"
 
 
 @pytest.mark.parametrize("secret", [b"-----BEGIN PRIVATE KEY-----", Held()], ids=["pem", "held"])

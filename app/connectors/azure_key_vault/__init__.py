@@ -3,7 +3,7 @@
 Read `connector` first (the port), then `whose` (whose version is it), `current` (looked at until
 that is settled), `looking` (the snapshot), `before` (what is there before we act), `sending` (one
 import, never blindly twice), `previous` (what can be put back), `budgets` (how many calls a vault
-admits).
+admits). Apart from all that, `wrapping` seals a queue with keys in a vault.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,8 +14,9 @@ from app.connectors.azure_key_vault.config import AzureKeyVaultTarget, AzureOpti
 from app.connectors.azure_key_vault.connector import AzureKeyVault
 from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.vaults import Vaults
+from app.connectors.azure_key_vault.wrapping import KeyVaultKeys
 
-__all__ = ["AzureKeyVaultTarget", "AzureOptions", "Patience", "build"]
+__all__ = ["AzureKeyVaultTarget", "AzureOptions", "Patience", "build", "build_wrapping"]
 
 _USUAL = Patience()
 
@@ -42,3 +43,19 @@ def build(  # noqa: PLR0913 - by name, what only the wiring has
     budgets = Budgets(options, share=share, waited=waited, patience=patience)
     vaults = Vaults(options, environment, counted, patience, budgets)
     return AzureKeyVault(options, vaults, patience=patience, now=now)
+
+
+def build_wrapping(
+    options: AzureOptions,
+    *,
+    environment: Mapping[str, str],
+    counted: Callable[[str, str], None],
+    waited: Callable[[str, float], None] = _told_nobody,
+    share: Callable[[], float] = _all_of_it,
+    patience: Patience = _USUAL,
+) -> KeyVaultKeys | None:
+    """What seals with the keys in `AZURE__SEALING_KEYS`, `None` where there are none."""
+    if not options.sealing_keys:
+        return None
+    budgets = Budgets(options, share=share, waited=waited, patience=patience)
+    return KeyVaultKeys(options, Vaults(options, environment, counted, patience, budgets))

@@ -84,6 +84,25 @@ class Secret:
         return any(bag in der for bag in _KEY_BAGS)
 
 
+class KeyResult:
+    """What a key operation answers: the version of the key that did it, and the octets.
+
+    These may be a data key, so it is never printed and never pickled.
+    """
+
+    __slots__ = ("key_id", "octets")
+
+    def __init__(self, *, key_id: str, octets: bytes) -> None:
+        self.key_id = key_id
+        self.octets = octets
+
+    def __repr__(self) -> str:
+        return "<KeyResult>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a KeyResult may hold a data key and is never copied or pickled")
+
+
 PFX: Final = "application/x-pkcs12"
 PEM: Final = "application/x-pem-file"
 # RFC 7292, section 4.2: keyBag and pkcs8ShroudedKeyBag, as DER object identifiers
@@ -169,6 +188,25 @@ def secret(body: bytes) -> Secret:
     content_type = str(found.get("contentType") or PFX)
     managed = found.get("managed") is True
     return Secret(version_id=version_id, content_type=content_type, value=value, managed=managed)
+
+
+def key_result(body: bytes) -> KeyResult:
+    """The result of a key operation in an answer.
+
+    Raises:
+        ValueError: the body is none.
+    """
+    found = parsed(body)
+    value = str(found.get("value") or "")
+    octets = base64.b64decode(value + "=" * (-len(value) % 4), altchars=b"-_", validate=True)
+    if not octets:
+        raise ValueError("no result of a key operation")
+    return KeyResult(key_id=str(found.get("kid") or ""), octets=octets)
+
+
+def base64url(octets: bytes) -> str:
+    """Base64 as Key Vault writes it for keys: URL-safe, without padding."""
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
 
 def parsed(body: bytes) -> Mapping[str, Any]:

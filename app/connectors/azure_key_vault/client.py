@@ -18,7 +18,7 @@ from azure.keyvault.certificates.aio import CertificateClient
 
 from app import errors
 from app.connectors.azure_key_vault import answers, refusals
-from app.connectors.azure_key_vault.answers import Listed, Secret, Version
+from app.connectors.azure_key_vault.answers import KeyResult, Listed, Secret, Version
 from app.connectors.azure_key_vault.budgets import IMPORT, Allowance
 from app.connectors.azure_key_vault.lost import Lost, lost
 from app.errors import TargetError
@@ -159,6 +159,20 @@ class Vault:
             raise Unclear(_refused(response), answered=not timed_out)
         raise _refused(response)
 
+    async def use_key(self, operation: str, path: str, body: Mapping[str, str]) -> KeyResult:
+        """Wrap or unwrap: a POST that changes nothing, so it is repeated as a read is.
+
+        Raises:
+            TargetError: it was refused, or there was no answer.
+        """
+        content = orjson.dumps(body)
+        response = await self._repeated(
+            operation, lambda: _Once("POST", path, headers=_JSON, content=content)
+        )
+        if response.status_code == _OK:
+            return _parsed(response, answers.key_result)
+        raise _refused(response)
+
     async def aclose(self) -> None:
         """Close the SDK's client; the shared session stays open."""
         await self._client.close()
@@ -173,11 +187,14 @@ class Vault:
         raise _refused(response)
 
     async def _read(self, operation: str, path: str) -> AsyncHttpResponse:
-        """A GET, repeated a few times where that can help."""
+        return await self._repeated(operation, lambda: _Once("GET", path, headers=_READ))
+
+    async def _repeated(self, operation: str, made: Callable[[], "_Once"]) -> AsyncHttpResponse:
+        """A call that changes nothing, repeated a few times where that can help."""
         for wait in (*self._waits, None):
             await self._allowance.take(operation)
             try:
-                response = await self._send(operation, _Once("GET", path, headers=_READ))
+                response = await self._send(operation, made())
             except Lost as silence:
                 if wait is None or not silence.trouble.retryable:
                     raise silence.trouble from silence

@@ -4,6 +4,7 @@ There are no credentials here, ever: a mode names where the service's own identi
 """
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal
@@ -16,10 +17,14 @@ _TAGS: Final = 15  # Key Vault's limit for one object; three are ours
 _OURS: Final = 3
 _LONGEST: Final = 256
 # The name is 3-24 letters, digits and hyphens, begins with a letter, and has no double hyphen.
-_VAULT: Final = re.compile(
+_HOST: Final = (
     r"https://(?P<name>[a-z](?:-?[a-z0-9]){1,23})"
-    r"\.vault\.(?P<cloud>azure\.net|usgovcloudapi\.net|azure\.cn)/?",
-    re.IGNORECASE | re.ASCII,  # or the Kelvin sign would be a letter k
+    r"\.vault\.(?P<cloud>azure\.net|usgovcloudapi\.net|azure\.cn)"
+)
+_AS_TYPED: Final = re.IGNORECASE | re.ASCII  # or the Kelvin sign would be a letter k
+_VAULT: Final = re.compile(rf"{_HOST}/?", _AS_TYPED)
+_KEY: Final = re.compile(
+    rf"{_HOST}/keys/[0-9a-z-]{{1,127}}(?P<version>/[0-9a-f]{{32}})?/?", _AS_TYPED
 )
 _NAME_LENGTHS: Final = range(3, 25)
 _SHARED_PATHS: Final = {"contacts", "issuers", "restore"}  # siblings of names in Key Vault's paths
@@ -50,6 +55,27 @@ def _vault_url(value: str) -> str:
     return value.lower().rstrip("/")
 
 
+def key_url(value: str) -> str:
+    """The address of a key or of one version of it, normalised.
+
+    Raises:
+        ValueError: it is none; the message is a sentence.
+    """
+    match = _KEY.fullmatch(value)
+    if match is None or len(match["name"]) not in _NAME_LENGTHS:
+        raise PydanticCustomError(
+            "key-url-invalid",
+            "Write https://<vault>.vault.azure.net/keys/<name>, or that and /<version>.",
+        )
+    return value.lower().rstrip("/")
+
+
+def versioned(key: str) -> bool:
+    """Whether the address of a key names one version of it."""
+    match = _KEY.fullmatch(key)
+    return match is not None and match["version"] is not None
+
+
 def _certificate_name(value: str) -> str:
     if not re.fullmatch(r"[0-9A-Za-z-]{1,127}", value):
         raise PydanticCustomError(
@@ -78,6 +104,19 @@ def _tags(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A vault, and whose identity it is seen through."""
+
+    vault_url: str
+    credential_mode: CredentialMode
+
+    @property
+    def authority(self) -> str:
+        """The login host of the vault's cloud."""
+        return _AUTHORITIES[self.vault_url.partition(".vault.")[2]]
+
+
 class AzureKeyVaultTarget(BaseModel):
     """A certificate's name in an Azure Key Vault."""
 
@@ -101,9 +140,9 @@ class AzureKeyVaultTarget(BaseModel):
     )
 
     @property
-    def authority(self) -> str:
-        """The login host of the vault's cloud."""
-        return _AUTHORITIES[self.vault_url.partition(".vault.")[2]]
+    def place(self) -> Place:
+        """The vault, through this identity."""
+        return Place(vault_url=self.vault_url, credential_mode=self.credential_mode)
 
     @property
     def address(self) -> str:
@@ -135,7 +174,7 @@ class AzureOptions(BaseModel):
         default=1000, ge=1, le=100_000, description="Clients kept open, one a vault and identity."
     )
     vault_imports: int = Field(
-        default=300, ge=1, description="Imports in 10 s to one vault, by this process."
+        default=300, ge=1, description="Imports in 10 s to one vault, by all replicas together."
     )
     vault_calls: int = Field(
         default=4000, ge=1, description="Other calls in 10 s to one vault, likewise."
@@ -150,6 +189,17 @@ class AzureOptions(BaseModel):
         default={},
         description="Patterns of vault names or hosts, and a name for the subscription of each; "
         "all others share one.",
+    )
+
+    sealing_keys: tuple[Annotated[str, AfterValidator(key_url)], ...] = Field(
+        default=(),
+        description="RSA keys in a vault that seal the queue in a database: "
+        "`https://<vault>.vault.azure.net/keys/<name>`, or that and `/<version>`. The first seals, "
+        "all of them open.",
+    )
+    sealing_credential_mode: CredentialMode = Field(
+        default=CredentialMode.DEFAULT,
+        description="Where the identity that uses them comes from, as `credential_mode` says.",
     )
 
     @property

@@ -78,7 +78,9 @@ class AzureKeyVault:
         asked = asyncio.get_running_loop().time()  # what is read is as old as its question
         packing = asyncio.create_task(_pack(held), name="pack")
         try:
-            found = await self._looking.take(self._vaults.of(config), config, deployment, held)
+            found = await self._looking.take(
+                self._vaults.of(config.place), config, deployment, held
+            )
         finally:
             await packing
         held.looked = asked
@@ -92,7 +94,7 @@ class AzureKeyVault:
         if version is not None:
             return version
         if held.bundle is None:
-            raise errors.KeyGone
+            raise held.gone
         value = base64.b64encode(held.bundle.pfx()).decode()
         wanted = tags.for_import(deployment)
         body = previous.request(value, PFX, held.bundle.leaf, wanted, enabled=True)
@@ -143,12 +145,12 @@ class AzureKeyVault:
     async def conflict(self, target: Target) -> DeployError | None:
         """A deleted certificate that holds the name, or a creation under way."""
         config = _config(target)
-        return await before.in_the_way(self._vaults.of(config), config.certificate_name)
+        return await before.in_the_way(self._vaults.of(config.place), config.certificate_name)
 
     async def served(self, target: Target) -> Served | None:
         """What the vault serves under the name now."""
         config = _config(target)
-        latest = await self._vaults.of(config).latest(config.certificate_name)
+        latest = await self._vaults.of(config.place).latest(config.certificate_name)
         if latest is None:
             return None
         return Served(
@@ -200,7 +202,7 @@ class AzureKeyVault:
 
     def _reach(self, deployment: Deployment) -> tuple[Vault, str]:
         config = _config(deployment.target)
-        return self._vaults.of(config), config.certificate_name
+        return self._vaults.of(config.place), config.certificate_name
 
 
 _DELETED: Final = "The certificate was deleted from the vault meanwhile."

@@ -1,4 +1,4 @@
-"""The clients of this process: one for each vault and identity, over one shared session.
+"""Clients of Key Vault: one for each vault and identity, over one shared session.
 
 A client costs a challenge, a token and a TLS handshake when it is first used, so it is kept, up
 to a bound; the one unused longest is closed first.
@@ -18,18 +18,14 @@ from azure.keyvault.certificates.aio import CertificateClient
 
 from app.connectors.azure_key_vault.budgets import Budgets
 from app.connectors.azure_key_vault.client import Counted, Vault
-from app.connectors.azure_key_vault.config import (
-    AzureKeyVaultTarget,
-    AzureOptions,
-    CredentialMode,
-)
+from app.connectors.azure_key_vault.config import AzureOptions, Place
 from app.connectors.azure_key_vault.credentials import Credentials
 from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.pipeline import policies
 
 
 class Vaults:
-    """Finds the client for a target, and makes it where there is none yet.
+    """Finds the client for a vault and an identity, and makes it where there is none yet.
 
     Args:
         options: the operator's settings.
@@ -54,17 +50,16 @@ class Vaults:
         self._counted = counted
         self._trust = _trust(options.ca_bundle)
         self._open: _Open | None = None
-        self._vaults: OrderedDict[tuple[str, CredentialMode], Vault] = OrderedDict()
+        self._vaults: OrderedDict[Place, Vault] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
 
-    def of(self, target: AzureKeyVaultTarget) -> Vault:
-        """The vault of *target*, seen through its credential mode."""
-        key = (target.vault_url, target.credential_mode)
-        vault = self._vaults.get(key)
+    def of(self, place: Place) -> Vault:
+        """The vault of *place*, seen through its credential mode."""
+        vault = self._vaults.get(place)
         if vault is None:
-            vault = self._vaults[key] = self._make(target)
+            vault = self._vaults[place] = self._make(place)
             self._forget_oldest()
-        self._vaults.move_to_end(key)
+        self._vaults.move_to_end(place)
         return vault
 
     async def aclose(self) -> None:
@@ -77,14 +72,14 @@ class Vaults:
             await self._open.aclose()
             self._open = None
 
-    def _make(self, target: AzureKeyVaultTarget) -> Vault:
+    def _make(self, place: Place) -> Vault:
         if self._open is None:
             self._open = _Open(self._options, self._trust, self._environment, self._patience)
-        credential = self._open.credentials.get(target.credential_mode, target.authority)
+        credential = self._open.credentials.get(place.credential_mode, place.authority)
         client = CertificateClient(
-            target.vault_url, credential, transport=self._open.transport(), **policies()
+            place.vault_url, credential, transport=self._open.transport(), **policies()
         )
-        allowance = self._budgets.of(target.vault_url)
+        allowance = self._budgets.of(place.vault_url)
         return Vault(client, self._counted, self._patience.read, allowance)
 
     def _forget_oldest(self) -> None:

@@ -124,7 +124,7 @@ def test_a_long_url_is_refused_quickly() -> None:
     ],
 )
 def test_each_cloud_has_its_login_service(url: str, authority: str) -> None:
-    assert check(vault_url=url).authority == authority
+    assert check(vault_url=url).place.authority == authority
 
 
 @pytest.mark.parametrize("name", ["a", "0", "API-Prod-01", "a" * 127, "import", "versions", "-"])

@@ -1,0 +1,137 @@
+"""Fetches jobs from the queue, as many as there is room for, and carries each to its end.
+
+A key is opened in its job alone, and let go in a `finally`. A job is tried again inside itself:
+one that went back into the queue to wait would hold its lane up.
+"""
+
+import asyncio
+import contextlib
+from typing import Final
+
+import structlog
+
+from app import errors
+from app.deployment.connector import Held
+from app.deployment.model import Deployment
+from app.sealing import Sealer
+from app.worker.jobs import Job, Jobs
+from app.worker.running import BEFORE_ANY_CHANGE, Runner, patiently
+
+POLL_S: Final = 1.0  # for what nobody tells of: jobs that others released
+
+
+class Carrying:
+    """What one process carries of the queue. `run` until `stop`.
+
+    Args:
+        runner: carries a deployment.
+        sealer: opens its key.
+        jobs: the queue.
+    """
+
+    def __init__(self, runner: Runner, sealer: Sealer, jobs: Jobs) -> None:
+        self._runner = runner
+        self._sealer = sealer
+        self._jobs = jobs
+        self._slots = asyncio.Semaphore(runner.pool.concurrency)
+        self._running: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at the queue now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Carry what comes until stopped, and what was begun to its end."""
+        while not self._stopping.is_set():
+            await self._slots.acquire()
+            job = await self._next()
+            if job is not None:
+                task = asyncio.create_task(self._take(job), name=f"job-{job.number}")
+                self._running.add(task)
+                task.add_done_callback(self._left)
+        if self._running:
+            await asyncio.wait(self._running)
+
+    def stop(self) -> None:
+        """Begin nothing new."""
+        self._stopping.set()
+        self.wake()
+
+    def break_off(self) -> None:
+        """Leave what runs to another worker, as it was saved last."""
+        for task in self._running:
+            task.cancel()
+
+    async def listen(self) -> None:
+        """Hear of new jobs at once; without this they are found by looking."""
+        while True:
+            with contextlib.suppress(errors.StoreUnavailable):
+                await self._jobs.listen(self.wake)
+            await asyncio.sleep(POLL_S)
+
+    async def _next(self) -> Job | None:
+        while not self._stopping.is_set():
+            self._wake.clear()
+            with contextlib.suppress(errors.StoreUnavailable):  # its own round tells of that
+                job = await self._jobs.fetch()
+                if job is not None and self._stopping.is_set():
+                    await self._jobs.release(job)
+                elif job is not None:
+                    return job
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(POLL_S):
+                    await self._wake.wait()
+        return None
+
+    def _left(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._slots.release()
+        self.wake()  # the next of its lane may run now
+
+    async def _take(self, job: Job) -> None:
+        """Carry a job, and delete it; what another worker has taken over is left to that one."""
+        log = structlog.get_logger().bind(deployment_id=job.deployment_id)
+        try:
+            await self._carry(job)
+        except errors.TakenOver:
+            log.info("worker.taken_over_by_another")
+            return
+        except asyncio.CancelledError:
+            with contextlib.suppress(errors.StoreUnavailable):  # then it is taken over in time
+                await self._jobs.release(job)
+            raise
+        except Exception:
+            log.exception("worker.fault")  # the edge: its deployment is mended in a later round
+        await patiently(lambda: self._jobs.finish(job))
+
+    async def _carry(self, job: Job) -> None:
+        run = self._runner.outside.new_id("run")
+        deployment = await patiently(lambda: self._runner.store.claim(job.deployment_id, run))
+        if deployment.final:
+            return
+        steps = self._runner.steps(deployment, run)
+        held = await self._opened(job, deployment)
+        try:
+            if held.bundle is None and deployment.state in BEFORE_ANY_CHANGE:
+                await steps.save(self._runner.interrupted(deployment, held.gone))
+            else:
+                await self._runner.carry(steps, held)
+        finally:
+            held.drop()
+
+    async def _opened(self, job: Job, deployment: Deployment) -> Held:
+        """What was sealed; nothing where it cannot be opened, and then the target tells."""
+        held = Held()
+        if not job.sealed:
+            return held
+        try:
+            async with asyncio.timeout(self._runner.pool.limits.deadline_s):
+                return await patiently(
+                    lambda: self._sealer.open(job.sealed, deployment), errors.SealingUnavailable
+                )
+        except (errors.SealingKeyGone, TimeoutError):
+            structlog.get_logger().exception("worker.not_opened", deployment_id=deployment.id)
+            held.gone = errors.SealingKeyGone()
+            return held

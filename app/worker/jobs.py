@@ -1,0 +1,239 @@
+"""The queue in PostgreSQL: one row for each deployment that waits or runs, kept by Procrastinate.
+
+Its lock keeps the deployments to one target apart and in order, across all replicas. Its job
+manager is used and not its worker, which looks for the next job of a lock only at its next poll,
+leaves a job that ends while PostgreSQL is away under way for ever, and logs the arguments of jobs.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, NoReturn, cast
+
+import psycopg
+from procrastinate import PsycopgConnector
+from procrastinate import jobs as rows
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.manager import JobManager
+
+from app import errors
+from app.store import Address
+from app.worker import schema
+
+QUEUE: Final = "deployments"
+_TASK: Final = "deploy"
+_CONNECTIONS: Final = 6
+_RECONNECT_S: Final = 1  # then whoever asks next tries anew, instead of waiting for longer
+_LOCK: Final = 0x74616B65  # "take": of PostgreSQL's advisory locks, the one of who takes over
+_AT_ONCE: Final = datetime(2000, 1, 1, tzinfo=UTC)  # whatever the clocks of replicas say
+_FORGOTTEN: Final = 20  # so many times the silence that ends a worker, and its row goes
+_IDS: Final = "SELECT queueing_lock FROM procrastinate_jobs WHERE queue_name = %(queue)s"
+_LIVE: Final = """
+    SELECT count(*) AS live FROM procrastinate_workers
+    WHERE last_heartbeat > now() - %(silent_s)s * interval '1 second'
+"""
+_ALONE: Final = "SELECT pg_try_advisory_xact_lock(%s)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A deployment whose turn it is; `sealed` is what was held of it, and may be empty."""
+
+    number: int
+    deployment_id: str
+    sealed: str = field(repr=False)
+
+
+class Jobs:
+    """The queue. Whatever fails in PostgreSQL, or takes too long, is `StoreUnavailable`."""
+
+    def __init__(self, connector: PsycopgConnector, patience: float) -> None:
+        self._connector = connector
+        self._patience = patience
+        self._manager = JobManager(connector)
+        self._worker: int | None = None
+        self._live = 1
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, url: str, *, patience: float = 5.0) -> "AsyncIterator[Jobs]":
+        """The queue at *url*; each question may take *patience* seconds.
+
+        Raises:
+            StoreUnavailable: it cannot be opened, or its schema is not this version's.
+        """
+        address = Address.of(url, patience=patience)
+        await schema.check(address)
+        connector = PsycopgConnector(
+            kwargs=dict(address.parameters),
+            min_size=1,
+            max_size=_CONNECTIONS,
+            timeout=patience,
+            reconnect_timeout=_RECONNECT_S,
+            configure=_each_statement_alone,
+        )
+        with _translated():
+            await connector.open_async()
+        try:
+            yield cls(connector, patience)
+        finally:
+            await connector.close_async()
+
+    async def defer(self, deployment_id: str, lane: str, sealed: str) -> None:
+        """Put a deployment at the end of its lane; a repeat of that changes nothing."""
+        job = rows.Job(
+            queue=QUEUE,
+            task_name=_TASK,
+            lock=lane,
+            queueing_lock=deployment_id,
+            task_kwargs={"id": deployment_id, "sealed": sealed},
+        )
+        async with self._asking():
+            try:
+                await self._manager.defer_job_async(job)
+            except AlreadyEnqueued:
+                return  # an earlier try arrived, and only its answer did not
+
+    async def withdraw(self, deployment_id: str) -> None:
+        """Delete the job of a deployment, if nobody has it yet."""
+        async with self._asking():
+            found = await self._manager.list_jobs_async(
+                queue=QUEUE, queueing_lock=deployment_id, status=rows.Status.TODO.value
+            )
+            for job in found:
+                await self._manager.cancel_job_by_id_async(_number(job), delete_job=True)
+
+    async def join(self) -> int:
+        """Be one of the workers, whose jobs are taken over when it falls silent."""
+        if self._worker is None:
+            async with self._asking():
+                self._worker = await self._manager.register_worker()
+        return self._worker
+
+    async def leave(self) -> None:
+        """Be a worker no more; what is still under way is anybody's."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            async with self._asking():
+                await self._manager.unregister_worker(worker)
+
+    async def beat(self, *, silent_s: float) -> None:
+        """Tell the others that this worker lives, and count those that are not silent so long."""
+        async with self._asking():
+            if self._worker is not None:
+                await self._manager.update_heartbeat(self._worker)
+            found = await self._connector.execute_query_one_async(_LIVE, silent_s=silent_s)
+        self._live = max(1, found["live"])
+
+    def share(self) -> float:
+        """This worker's part of what all of them may do together."""
+        return 1 / self._live
+
+    async def fetch(self) -> Job | None:
+        """The next job that may run, which is then ours; `None` where there is none."""
+        worker = await self.join()
+        async with self._asking():
+            try:
+                found = await self._manager.fetch_job([QUEUE], worker)
+            except ConnectorException as fault:
+                if not isinstance(fault.__cause__, psycopg.errors.ForeignKeyViolation):
+                    raise
+                self._worker = found = None  # silent for so long that it was forgotten
+        return None if found is None else _job(found)
+
+    async def finish(self, job: Job) -> None:
+        """Delete a job."""
+        async with self._asking():
+            with _whoever_was_first():
+                await self._manager.finish_job_by_id_async(
+                    job_id=job.number, status=rows.Status.SUCCEEDED, delete_job=True
+                )
+
+    async def release(self, job: Job) -> None:
+        """Leave a job to whoever fetches next; it keeps its place."""
+        async with self._asking():
+            await self._give_back(job.number)
+
+    async def take_over(self, *, silent_s: float) -> int:
+        """Release what workers hold that have been silent for so long; say how many jobs."""
+        pool = self._connector.pool
+        async with self._asking(), pool.connection() as connection, connection.transaction():
+            # One at a time: a second one would release what was fetched since the first did.
+            answer = await (await connection.execute(_ALONE, (_LOCK,))).fetchone()
+            if answer is None or not answer[0]:
+                return 0
+            stalled = await self._manager.get_stalled_jobs(
+                queue=QUEUE, seconds_since_heartbeat=silent_s
+            )
+            numbers = [_number(job) for job in stalled]
+            for number in numbers:
+                await self._give_back(number)
+            await self._manager.prune_stalled_workers(silent_s * _FORGOTTEN)
+            return len(numbers)
+
+    async def waiting(self) -> int:
+        """How many jobs wait."""
+        async with self._asking():
+            found = await self._manager.list_queues_async(
+                queue=QUEUE, status=rows.Status.TODO.value
+            )
+        return sum(int(one["todo"]) for one in found)
+
+    async def ids(self) -> set[str]:
+        """The deployments that have a job, waiting or under way."""
+        async with self._asking():
+            found = await self._connector.execute_query_all_async(_IDS, queue=QUEUE)
+        return {row["queueing_lock"] for row in found}
+
+    async def listen(self, tell: Callable[[], None]) -> NoReturn:
+        """Call *tell* for each job that is deferred; a lost connection is `StoreUnavailable`."""
+
+        async def heard(**_: Any) -> None:  # noqa: ANN401 - Procrastinate's notification
+            tell()
+
+        with _translated():
+            await self._manager.listen_for_jobs(on_notification=heard, queues=[QUEUE])
+        raise errors.StoreUnavailable
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[None]:
+        with _translated():
+            async with asyncio.timeout(self._patience):
+                yield
+
+    async def _give_back(self, number: int) -> None:
+        with _whoever_was_first():
+            await self._manager.retry_job_by_id_async(number, retry_at=_AT_ONCE)
+
+
+async def _each_statement_alone(connection: psycopg.AsyncConnection) -> None:
+    await connection.set_autocommit(True)  # a question is one statement: two round trips less
+
+
+def _job(row: rows.Job) -> Job:
+    found = row.task_kwargs
+    return Job(number=_number(row), deployment_id=str(found["id"]), sealed=str(found["sealed"]))
+
+
+def _number(row: rows.Job) -> int:
+    return cast(int, row.id)  # it was read from the database
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (ConnectorException, psycopg.Error, TimeoutError) as fault:
+        raise errors.StoreUnavailable from fault
+
+
+@contextmanager
+def _whoever_was_first() -> Iterator[None]:
+    """Procrastinate raises where the job is gone, or is not under way any more: so be it."""
+    try:
+        yield
+    except ConnectorException as fault:
+        if not isinstance(fault.__cause__, psycopg.errors.RaiseException):
+            raise

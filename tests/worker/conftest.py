@@ -1,0 +1,38 @@
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import Authority
+from tests.conftest import Clock
+from tests.worker.place import AnyWorker, Place, in_memory, on_postgres
+
+Start = Callable[..., Awaitable[AnyWorker]]
+
+
+@pytest.fixture(name="place", params=["memory", "postgres"])
+async def _place(
+    request: pytest.FixtureRequest, tmp_path: Path, ca: Authority, now: Clock
+) -> AsyncIterator[Place]:
+    """A place for what every worker does alike, with each of them."""
+    if request.param == "memory":
+        opened = in_memory(tmp_path, ca, now)
+    else:
+        opened = on_postgres(request.getfixturevalue("postgres_url"), ca, now)
+    async with opened as place:
+        yield place
+
+
+@pytest.fixture(name="start")
+async def _start(place: Place) -> AsyncIterator[Start]:
+    started: list[AnyWorker] = []
+
+    async def start(**bounds: int) -> AnyWorker:
+        worker = place.worker(**bounds)
+        await worker.start()
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        await worker.drain(within=0)

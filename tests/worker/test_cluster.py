@@ -1,0 +1,358 @@
+"""Two replicas on one PostgreSQL: order and exclusion across them, and what one leaves behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import structlog
+
+from app import errors
+from app.audit import SYSTEM
+from app.deployment import trail
+from app.deployment.model import Deployment, State
+from app.sealing import Sealer, SealingKeys, Wrapped
+from app.store import IdempotencyKey
+from app.worker import Beats, ClusterWorker
+from tests.certificates import NOW, Authority
+from tests.conftest import Clock
+from tests.postgres import Postgres
+from tests.worker.conftest import Start
+from tests.worker.place import PORTAL, Place, on_postgres
+
+QUICK = Beats(heartbeat_s=0.05, takeover_s=0.5)
+
+
+class Away:
+    """A sealing key that wraps, and cannot be used to unwrap until it is told."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.back = False
+        self._keys = SealingKeys([b"k" * 32])
+
+    async def wrap(self, data_key: bytes) -> Wrapped:
+        return await self._keys.wrap(data_key)
+
+    async def unwrap(self, wrapped: Wrapped) -> bytes:
+        if not self.back:
+            self.asked.set()
+            raise errors.SealingUnavailable
+        return await self._keys.unwrap(wrapped)
+
+
+@pytest.fixture(name="place")
+async def _place(postgres_url: str, ca: Authority, now: Clock) -> AsyncIterator[Place]:
+    async with on_postgres(postgres_url, ca, now) as place:
+        yield place
+
+
+@pytest.fixture(name="other")
+async def _other(
+    place: Place, postgres_url: str, ca: Authority, now: Clock
+) -> AsyncIterator[Place]:
+    """Another replica, before the same gate."""
+    async with on_postgres(postgres_url, ca, now, beside=place) as other:
+        yield other
+
+
+@pytest.fixture(name="start_other")
+async def _start_other(other: Place) -> AsyncIterator[Start]:
+    started: list[ClusterWorker] = []
+
+    async def start(**bounds: int) -> ClusterWorker:
+        worker = other.worker(**bounds)
+        assert isinstance(worker, ClusterWorker)
+        await worker.start()
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        await worker.drain(within=0)
+
+
+def taking_only(place: Place) -> ClusterWorker:
+    """A replica that takes requests and carries nothing."""
+    assert place.jobs is not None
+    return ClusterWorker(place.runner(), place.sealer, place.jobs, beats=place.beats, carries=False)
+
+
+def logged(name: str) -> asyncio.Event:
+    """Set when the log says so."""
+    there = asyncio.Event()
+
+    def told(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        if line["event"] == name:
+            there.set()
+        return line
+
+    structlog.configure(processors=[told, *structlog.get_config()["processors"]])
+    return there
+
+
+async def queued(place: Place) -> set[str]:
+    assert place.jobs is not None
+    return await place.jobs.ids()
+
+
+async def left_in(place: Place, state: State) -> Deployment:
+    """A deployment that is in *state* and in nobody's hands."""
+    made, _ = place.deployment()
+    await place.store.accept(made, trail.event(made, id=place.new_id("evt"), at=NOW))
+    after = replace(made, state=state, version_id="v1", started_at=NOW)
+    if state is not State.QUEUED:
+        await place.store.save(after, trail.event(after, id=place.new_id("evt"), at=NOW))
+    return after
+
+
+async def test_the_order_of_a_target_is_kept_across_replicas(
+    place: Place, other: Place, start: Start, start_other: Start
+) -> None:
+    workers = [(place, await start()), (other, await start_other())]
+    accepted = [
+        (await at.submit(worker, name))[0]
+        for _ in range(3)
+        for at, worker in workers
+        for name in ("a", "b")
+    ]
+    place.gate.open.set()
+
+    for one in accepted:
+        assert (await place.end(one)).state is State.SUCCEEDED
+
+    for name in ("a", "b"):
+        came = [id_ for address, id_ in place.gate.visits if address == name]
+        assert came == [one.id for one in accepted if one.target.address == name]
+    assert place.gate.most_inside == 1
+
+
+async def test_a_replica_that_only_takes_requests_leaves_them_to_the_others(
+    place: Place, other: Place, start_other: Start
+) -> None:
+    taking = taking_only(place)
+    await taking.start()
+    place.gate.open.set()
+    accepted, _ = await place.submit(taking)
+    assert place.gate.visits == []
+
+    await start_other()
+
+    assert (await place.end(accepted)).state is State.SUCCEEDED
+    await taking.drain(within=0)
+
+
+async def test_what_a_replica_could_not_finish_goes_on_at_another_with_its_key(
+    place: Place, other: Place, start: Start, start_other: Start
+) -> None:
+    worker = await start()
+    running, _ = await place.submit(worker)
+    await place.gate.let(1)
+
+    await worker.drain(within=0)
+    assert (await place.store.get(running.id)).state is State.SNAPSHOTTING
+    place.gate.open.set()
+    await start_other()
+
+    assert (await place.end(running)).state is State.SUCCEEDED
+
+
+async def test_a_replica_that_falls_silent_is_taken_over_and_writes_nothing_more(
+    place: Place, other: Place, start_other: Start
+) -> None:
+    place.beats, other.beats = Beats(heartbeat_s=600, takeover_s=1200), QUICK
+    silent = place.worker()
+    await silent.start()
+    running, _ = await place.submit(silent)
+    await place.gate.let(1)
+
+    await start_other()
+    await place.gate.let(2)
+    place.gate.open.set()
+
+    assert (await place.end(running)).state is State.SUCCEEDED
+    await silent.drain(within=20)
+    actions = [event.action.value.removeprefix("deployment.") for event in other.told]
+    assert actions == ["snapshot_taken", "imported", "verified"]
+    steps = [step.state for step in await place.store.steps(running.id)]
+    assert len(steps) == len(set(steps)) == 5
+
+
+async def test_a_queued_deployment_is_cancelled_from_any_replica_and_its_row_goes(
+    place: Place, other: Place, start: Start
+) -> None:
+    worker = await start(concurrency=1)
+    running, _ = await place.submit(worker)
+    await place.gate.let(1)
+    waiting, _ = await place.submit(worker)
+    elsewhere = taking_only(other)
+
+    ended = await elsewhere.cancel(waiting.id, SYSTEM)
+
+    assert ended.state is State.CANCELLED
+    assert await queued(place) == {running.id}
+    for id_ in (running.id, waiting.id):
+        with pytest.raises(errors.NotCancellable):
+            await elsewhere.cancel(id_, SYSTEM)
+
+
+async def test_nothing_is_left_in_the_queue_when_all_is_final(place: Place, start: Start) -> None:
+    worker = await start()
+    place.gate.open.set()
+    accepted = [(await place.submit(worker, name))[0] for name in ("a", "b", "a")]
+
+    for one in accepted:
+        await place.end(one)
+    await worker.drain(within=20)
+
+    assert await queued(place) == set()
+
+
+async def test_a_full_queue_refuses_and_records_nothing(place: Place, start: Start) -> None:
+    worker = await start(concurrency=1, queue_limit=1)
+    accepted = 0
+
+    async def until_full() -> None:
+        nonlocal accepted
+        while True:
+            await place.submit(worker)
+            accepted += 1
+
+    with pytest.raises(errors.QueueFull):
+        await until_full()
+
+    assert len(await place.store.unfinished()) == accepted
+
+
+async def test_a_repeat_under_its_key_is_queued_once(place: Place) -> None:
+    taking = taking_only(place)
+    key = IdempotencyKey(caller=PORTAL.name, key="k", fingerprint="f")
+    first, second = place.deployment(), place.deployment()
+
+    for made, held in (first, second):
+        event = trail.event(made, id=place.new_id("evt"), at=NOW)
+        assert (await taking.submit(made, held, event, key)).id == first[0].id
+
+    assert await queued(place) == {first[0].id}
+
+
+async def test_what_was_recorded_and_never_queued_ends_interrupted(
+    place: Place, start: Start, now: Clock
+) -> None:
+    place.beats = QUICK
+    lost = await left_in(place, State.QUEUED)
+    now.move(seconds=60)
+
+    await start()
+
+    ended = await place.end(lost)
+    assert ended.state is State.INTERRUPTED
+    assert ended.error is not None
+    assert ended.error.code == "key-gone"
+
+
+async def test_what_is_in_no_queue_and_may_have_changed_something_goes_on_by_looking(
+    place: Place, start: Start, now: Clock
+) -> None:
+    place.beats = QUICK
+    lost = await left_in(place, State.VERIFYING)
+    now.move(seconds=60)
+
+    await start()
+
+    assert (await place.end(lost)).state is State.SUCCEEDED
+
+
+async def test_a_sealing_key_that_is_gone_is_told_by_its_code(
+    place: Place, other: Place, start_other: Start
+) -> None:
+    accepted, _ = await place.submit(taking_only(place))
+    other.sealer = Sealer(SealingKeys([b"n" * 32]))
+
+    await start_other()
+
+    ended = await place.end(accepted)
+    assert ended.state is State.INTERRUPTED
+    assert ended.error is not None
+    assert ended.error.code == "sealing-key-gone"
+    assert place.gate.visits == []
+
+
+async def test_a_sealing_key_that_cannot_be_used_now_is_waited_for(
+    place: Place, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.worker.running._AGAIN_S", (0.01,))
+    away = Away()
+    place.sealer = Sealer(away)
+    place.gate.open.set()
+    accepted, _ = await place.submit(await start())
+    await away.asked.wait()
+    assert (await place.store.get(accepted.id)).state is State.QUEUED
+
+    away.back = True
+
+    assert (await place.end(accepted)).state is State.SUCCEEDED
+
+
+async def test_nothing_is_accepted_while_its_key_cannot_be_sealed(place: Place) -> None:
+    class Refusing(Away):
+        async def wrap(self, data_key: bytes) -> Wrapped:
+            raise errors.SealingUnavailable
+
+    place.sealer = Sealer(Refusing())
+
+    with pytest.raises(errors.SealingUnavailable):
+        await place.submit(taking_only(place))
+
+    assert await place.store.unfinished() == []
+
+
+async def test_a_key_is_let_go_as_soon_as_it_is_sealed(place: Place) -> None:
+    made, held = place.deployment()
+
+    await place.send(taking_only(place), made, held)
+
+    assert held.bundle is None
+
+
+async def test_all_goes_on_by_itself_when_postgresql_was_away(
+    place: Place, start: Start, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.worker.running._AGAIN_S", (0.1,))
+    place.beats = Beats(heartbeat_s=0.05, takeover_s=60)
+    away, back = logged("worker.queue_away"), logged("worker.queue_back")
+    worker = await start()
+    running, _ = await place.submit(worker)
+    await place.gate.let(1)
+    waiting, _ = await place.submit(worker)
+
+    with postgres.away():
+        place.gate.open.set()
+        with pytest.raises(errors.StoreUnavailable):
+            await place.submit(worker, "b")
+        await away.wait()
+        assert not worker.alive
+
+    for one in (running, waiting):
+        assert (await place.end(one)).state is State.SUCCEEDED
+    await back.wait()
+    assert worker.alive
+
+
+async def test_a_draining_replica_refuses_new_work(place: Place, start: Start) -> None:
+    worker = await start()
+    await worker.drain(within=0)
+
+    assert worker.draining
+    with pytest.raises(errors.Draining):
+        await place.submit(worker)
+    assert not worker.alive
+
+
+async def test_a_job_without_a_deployment_harms_no_other(place: Place, start: Start) -> None:
+    assert place.jobs is not None
+    await place.jobs.defer("dep-unknown", "Gate a", "")
+    place.gate.open.set()
+    accepted, _ = await place.submit(await start())
+
+    assert (await place.end(accepted)).state is State.SUCCEEDED
