@@ -9,9 +9,11 @@ from app.store.pages import DeploymentFilter, EventFilter, Page
 from app.store.records import IdempotencyKey, Step
 from app.store.retention import Keep, Pruned
 from app.store.store import Store
+from app.store.transaction import Beside
 
 __all__ = [
     "Address",
+    "Beside",
     "DeploymentFilter",
     "EventFilter",
     "IdempotencyKey",

@@ -26,6 +26,7 @@ from app.store.pages import DeploymentFilter, EventFilter, Page
 from app.store.reader import Reader
 from app.store.records import IdempotencyKey, Step
 from app.store.retention import Keep, Pruned
+from app.store.transaction import Beside
 from app.store.writer import Work, Writer
 
 T = TypeVar("T")
@@ -102,9 +103,14 @@ class Store:
         return hmac.digest(self._secret, body, "sha256").hex()
 
     async def accept(
-        self, deployment: Deployment, event: Event, key: IdempotencyKey | None = None
+        self,
+        deployment: Deployment,
+        event: Event,
+        key: IdempotencyKey | None = None,
+        *,
+        beside: Beside | None = None,
     ) -> Deployment:
-        """Write a new deployment, its event and its key in one transaction.
+        """Write a new deployment, its event, its key and what is *beside* in one transaction.
 
         Returns the deployment that stands for the request. Another id than the given one means
         that the key was known for the same request and nothing was written; the given id with
@@ -114,13 +120,18 @@ class Store:
             IdempotencyKeyReused: the key stands for another request.
         """
         claim = None if key is None else self._claim(key)
-        work = writes.Accept(deployment, records.event_row(event), claim)
+        work = writes.Accept(deployment, records.event_row(event), claim, beside)
         return await self._write(work, then=self._live.tell)
 
     async def save(
-        self, deployment: Deployment, event: Event, *, runner: str | None = None
+        self,
+        deployment: Deployment,
+        event: Event,
+        *,
+        runner: str | None = None,
+        beside: Beside | None = None,
     ) -> None:
-        """Write a deployment's next state and its event in one transaction.
+        """Write a deployment's next state, its event and what is *beside* in one transaction.
 
         The same call again changes nothing, so it may be repeated when its answer was lost.
 
@@ -128,12 +139,13 @@ class Store:
             deployment: the next state.
             event: its event.
             runner: who carries it, as it was claimed.
+            beside: written with it.
 
         Raises:
             DeploymentNotFound: it was never accepted.
             TakenOver: it is final, or another runner has claimed it.
         """
-        work = writes.Save(deployment, records.event_row(event), runner)
+        work = writes.Save(deployment, records.event_row(event), runner, beside)
         await self._write(work, then=self._live.tell)
 
     async def claim(self, id: str, runner: str) -> Deployment:  # noqa: A002 - the field's name

@@ -10,7 +10,7 @@ from app import errors
 from app.deployment.model import Deployment, State
 from app.store import queries, records
 from app.store.records import IdempotencyKey, Row
-from app.store.transaction import Transaction
+from app.store.transaction import Beside, Transaction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +25,12 @@ class Claim:
 class Accept:
     """A new deployment with its event and, where the caller sent one, its key."""
 
-    __slots__ = ("_claim", "_deployment", "_event", "_row")
+    __slots__ = ("_beside", "_claim", "_deployment", "_event", "_row")
 
-    def __init__(self, deployment: Deployment, event: Row, claim: Claim | None) -> None:
+    def __init__(
+        self, deployment: Deployment, event: Row, claim: Claim | None, beside: Beside | None
+    ) -> None:
+        self._beside = beside
         self._deployment = deployment
         self._row = records.new_row(deployment)
         self._event = event
@@ -62,15 +65,19 @@ class Accept:
         transaction.execute(queries.INSERT_DEPLOYMENT, row)
         transaction.later(queries.INSERT_STEP, records.step_row(deployment, self._event))
         transaction.later(queries.INSERT_EVENT, self._event)
+        transaction.beside(self._beside)
         return deployment
 
 
 class Save:
     """A deployment in its next state, with the event of reaching it."""
 
-    __slots__ = ("_deployment", "_event", "_row", "_step")
+    __slots__ = ("_beside", "_deployment", "_event", "_row", "_step")
 
-    def __init__(self, deployment: Deployment, event: Row, runner: str | None) -> None:
+    def __init__(
+        self, deployment: Deployment, event: Row, runner: str | None, beside: Beside | None
+    ) -> None:
+        self._beside = beside
         self._deployment = deployment
         self._row = records.changed_row(deployment, runner, event)
         self._step = records.step_row(deployment, event)
@@ -88,6 +95,7 @@ class Save:
             return self._deployment
         transaction.later(queries.INSERT_STEP, self._step)
         transaction.later(queries.INSERT_EVENT, self._event)
+        transaction.beside(self._beside)
         return self._deployment
 
     def _see_why_not(self, transaction: Transaction) -> None:

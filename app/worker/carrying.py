@@ -14,6 +14,7 @@ from app import errors
 from app.deployment.connector import Held
 from app.deployment.model import Deployment
 from app.sealing import Sealer
+from app.worker import alongside
 from app.worker.jobs import Job, Jobs
 from app.worker.running import BEFORE_ANY_CHANGE, Runner, patiently
 
@@ -91,27 +92,30 @@ class Carrying:
         self.wake()  # the next of its lane may run now
 
     async def _take(self, job: Job) -> None:
-        """Carry a job, and delete it; what another worker has taken over is left to that one."""
+        """Carry a job to its end; what another worker has taken over is left to that one."""
         log = structlog.get_logger().bind(deployment_id=job.deployment_id)
         try:
             await self._carry(job)
         except errors.TakenOver:
             log.info("worker.taken_over_by_another")
-            return
         except asyncio.CancelledError:
             with contextlib.suppress(errors.StoreUnavailable):  # then it is taken over in time
                 await self._jobs.release(job)
             raise
         except Exception:
             log.exception("worker.fault")  # the edge: its deployment is mended in a later round
+            await self._finish(job)
+
+    async def _finish(self, job: Job) -> None:
         await patiently(lambda: self._jobs.finish(job))
 
     async def _carry(self, job: Job) -> None:
         run = self._runner.outside.new_id("run")
         deployment = await patiently(lambda: self._runner.store.claim(job.deployment_id, run))
         if deployment.final:
+            await self._finish(job)
             return
-        steps = self._runner.steps(deployment, run)
+        steps = self._runner.steps(deployment, run, at_end=alongside.ended(job))
         held = await self._opened(job, deployment)
         try:
             if held.bundle is None and deployment.state in BEFORE_ANY_CHANGE:

@@ -15,10 +15,11 @@ from app.deployment.connector import Held
 from app.deployment.model import Deployment, State, moved
 from app.sealing import Sealer
 from app.store import IdempotencyKey
+from app.worker import alongside
 from app.worker.carrying import Carrying
 from app.worker.jobs import Jobs
 from app.worker.rounds import Beats, Rounds
-from app.worker.running import Runner, lane
+from app.worker.running import Runner
 
 _COUNT_AGAIN_S: Final = 1.0
 _COUNT_FULL_AGAIN_S: Final = 0.1
@@ -87,7 +88,7 @@ class ClusterWorker:
             QueueFull: too many wait.
             SealingUnavailable: its key cannot be sealed.
             IdempotencyKeyReused: the key was used for another request.
-            StoreUnavailable: it could not be recorded or queued, so it is not accepted.
+            StoreUnavailable: it could not be recorded and queued, so it is not accepted.
         """
         if self._draining:
             raise errors.Draining
@@ -146,10 +147,10 @@ class ClusterWorker:
     async def _accept(
         self, deployment: Deployment, sealed: str, event: Event, key: IdempotencyKey | None
     ) -> Deployment:
-        accepted = await self._runner.store.accept(deployment, event, key)
+        beside = alongside.queued(deployment, sealed)
+        accepted = await self._runner.store.accept(deployment, event, key, beside=beside)
         if accepted.id == deployment.id:
             self._runner.outside.told(event)
-            await self._jobs.defer(accepted.id, lane(accepted), sealed)
             self._count(self._waiting + 1)
         return accepted
 

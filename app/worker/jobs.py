@@ -23,7 +23,7 @@ from app.store import Address
 from app.worker import schema
 
 QUEUE: Final = "deployments"
-_TASK: Final = "deploy"
+TASK: Final = "deploy"
 _CONNECTIONS: Final = 6
 _RECONNECT_S: Final = 1  # then whoever asks next tries anew, instead of waiting for longer
 _LOCK: Final = 0x74616B65  # "take": of PostgreSQL's advisory locks, the one of who takes over
@@ -85,7 +85,7 @@ class Jobs:
         """Put a deployment at the end of its lane; a repeat of that changes nothing."""
         job = rows.Job(
             queue=QUEUE,
-            task_name=_TASK,
+            task_name=TASK,
             lock=lane,
             queueing_lock=deployment_id,
             task_kwargs={"id": deployment_id, "sealed": sealed},

@@ -20,7 +20,7 @@ from app.deployment.connector import Connector, Held
 from app.deployment.model import NEXT, Deployment, State, failed, moved
 from app.deployment.saga import Limits
 from app.metrics import Metrics
-from app.store import Store
+from app.store import Beside, Store
 
 T = TypeVar("T")
 BEFORE_ANY_CHANGE: Final = frozenset({State.QUEUED, State.SNAPSHOTTING})
@@ -70,9 +70,14 @@ class Runner:
         self.outside = outside
         self._connectors = connectors
 
-    def steps(self, deployment: Deployment, run: str | None = None) -> "Steps":
-        """The steps of *deployment* from here on, which *run* has claimed."""
-        return Steps(self.store, self.metrics, self.outside, deployment, run)
+    def steps(
+        self, deployment: Deployment, run: str | None = None, *, at_end: Beside | None = None
+    ) -> "Steps":
+        """The steps of *deployment* from here on, which *run* has claimed.
+
+        What is written beside the last of them is *at_end*.
+        """
+        return Steps(self, deployment, run, at_end)
 
     async def carry(self, steps: "Steps", held: Held) -> None:
         """Run a deployment to its end; a fault of ours ends it the failing way."""
@@ -115,17 +120,13 @@ class Steps:
     """
 
     def __init__(
-        self,
-        store: Store,
-        metrics: Metrics,
-        outside: Outside,
-        deployment: Deployment,
-        run: str | None,
+        self, runner: Runner, deployment: Deployment, run: str | None, at_end: Beside | None
     ) -> None:
-        self._store = store
-        self._metrics = metrics
-        self._outside = outside
+        self._store = runner.store
+        self._metrics = runner.metrics
+        self._outside = runner.outside
         self._run = run
+        self._at_end = at_end
         self._since = time.perf_counter()
         self.last = deployment
 
@@ -143,8 +144,9 @@ class Steps:
         return trail.event(after, id=self._outside.new_id("evt"), at=at, actor=actor)
 
     async def _save(self, after: Deployment, event: Event) -> None:
+        beside = self._at_end if after.final else None
         # Once begun the write is finished, whoever stops waiting for it.
-        await asyncio.shield(self._store.save(after, event, runner=self._run))
+        await asyncio.shield(self._store.save(after, event, runner=self._run, beside=beside))
         self._outside.told(event)
         seconds, self._since = time.perf_counter() - self._since, time.perf_counter()
         self._metrics.observe(self.last, after, seconds=seconds)

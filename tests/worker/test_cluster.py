@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import psycopg
 import pytest
 import structlog
 
@@ -203,9 +204,18 @@ async def test_nothing_is_left_in_the_queue_when_all_is_final(place: Place, star
 
     for one in accepted:
         await place.end(one)
-    await worker.drain(within=20)
 
     assert await queued(place) == set()
+
+
+async def test_what_cannot_be_queued_is_not_recorded(place: Place, postgres_url: str) -> None:
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("ALTER TABLE procrastinate_jobs RENAME TO gone")
+
+    with pytest.raises(errors.StoreUnavailable):
+        await place.submit(taking_only(place))
+
+    assert await place.store.unfinished() == []
 
 
 async def test_a_full_queue_refuses_and_records_nothing(place: Place, start: Start) -> None:

@@ -7,6 +7,7 @@ import pytest
 from app import errors
 from app.audit import SYSTEM, Event
 from app.deployment.model import Deployment, State
+from app.store import Beside
 from tests.certificates import NOW
 from tests.worker.conftest import Start
 from tests.worker.place import PORTAL, Place
@@ -195,8 +196,10 @@ async def test_a_step_whose_answer_was_lost_is_recorded_once(
     save = place.store.save
     lost: set[State] = set()
 
-    async def forgetful(deployment: Deployment, event: Event, *, runner: str | None = None) -> None:
-        await save(deployment, event, runner=runner)
+    async def forgetful(
+        deployment: Deployment, event: Event, *, runner: str | None, beside: Beside | None
+    ) -> None:
+        await save(deployment, event, runner=runner, beside=beside)
         if deployment.state not in lost:
             lost.add(deployment.state)
             raise errors.StoreUnavailable

@@ -1,0 +1,33 @@
+"""The rows of the queue that are written with the record, in one transaction of the store.
+
+So what was recorded is queued, what has ended has left the queue, and neither costs a journey of
+its own. Procrastinate's functions for this want a connection of theirs; its triggers tell who
+listens all the same.
+"""
+
+from typing import Final
+
+import orjson
+
+from app.deployment.model import Deployment
+from app.store import Beside
+from app.worker.jobs import QUEUE, TASK, Job
+from app.worker.running import lane
+
+_PUT: Final = """
+INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)
+VALUES (?, ?, ?, ?, ?)
+"""
+_DELETE: Final = "DELETE FROM procrastinate_jobs WHERE id = ?"
+
+
+def queued(deployment: Deployment, sealed: str) -> Beside:
+    """A deployment at the end of its lane."""
+    arguments = orjson.dumps({"id": deployment.id, "sealed": sealed}).decode()
+    values = (QUEUE, TASK, lane(deployment), deployment.id, arguments)
+    return Beside(statement=_PUT, values=values)
+
+
+def ended(job: Job) -> Beside:
+    """A job that has left the queue, whoever has it."""
+    return Beside(statement=_DELETE, values=(job.number,))
