@@ -19,6 +19,7 @@ INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args
 VALUES (?, ?, ?, ?, ?)
 """
 _DELETE: Final = "DELETE FROM procrastinate_jobs WHERE id = ?"
+_WITHDRAW: Final = "DELETE FROM procrastinate_jobs WHERE queueing_lock = ? AND status = 'todo'"
 
 
 def queued(deployment: Deployment, sealed: str) -> Beside:
@@ -26,6 +27,11 @@ def queued(deployment: Deployment, sealed: str) -> Beside:
     arguments = orjson.dumps({"id": deployment.id, "sealed": sealed}).decode()
     values = (QUEUE, TASK, lane(deployment), deployment.id, arguments)
     return Beside(statement=_PUT, values=values)
+
+
+def withdrawn(deployment: Deployment) -> Beside:
+    """A deployment that waits no more; who has its job already finds it final."""
+    return Beside(statement=_WITHDRAW, values=(deployment.id,))
 
 
 def ended(job: Job) -> Beside:

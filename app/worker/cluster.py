@@ -112,11 +112,10 @@ class ClusterWorker:
             raise errors.NotCancellable
         ended = moved(deployment, State.CANCELLED, finished_at=self._runner.outside.now())
         try:
-            await self._runner.steps(deployment).save_once(ended, actor=actor)
+            steps = self._runner.steps(deployment, at_end=alongside.withdrawn(deployment))
+            await steps.save_once(ended, actor=actor)
         except errors.TakenOver as other:
             raise errors.NotCancellable from other
-        with contextlib.suppress(errors.StoreUnavailable):  # then its job finds it final
-            await self._jobs.withdraw(id)
         return ended
 
     async def drain(self, *, within: float) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, NoReturn, cast
 
 import psycopg
@@ -20,15 +21,21 @@ from procrastinate.manager import JobManager
 
 from app import errors
 from app.store import Address
+from app.store.connection import Readable
+from app.store.postgres import Connection
+from app.store.reader import Reader
 from app.worker import schema
 
 QUEUE: Final = "deployments"
 TASK: Final = "deploy"
-_CONNECTIONS: Final = 6
+_CONNECTIONS: Final = 3
 _RECONNECT_S: Final = 1  # then whoever asks next tries anew, instead of waiting for longer
 _LOCK: Final = 0x74616B65  # "take": of PostgreSQL's advisory locks, the one of who takes over
 _AT_ONCE: Final = datetime(2000, 1, 1, tzinfo=UTC)  # whatever the clocks of replicas say
 _FORGOTTEN: Final = 20  # so many times the silence that ends a worker, and its row goes
+_FETCH: Final = """
+    SELECT id, args ->> 'id', args ->> 'sealed' FROM procrastinate_fetch_job_v2(ARRAY[?], ?)
+"""
 _IDS: Final = "SELECT queueing_lock FROM procrastinate_jobs WHERE queue_name = %(queue)s"
 _LIVE: Final = """
     SELECT count(*) AS live FROM procrastinate_workers
@@ -49,8 +56,9 @@ class Job:
 class Jobs:
     """The queue. Whatever fails in PostgreSQL, or takes too long, is `StoreUnavailable`."""
 
-    def __init__(self, connector: PsycopgConnector, patience: float) -> None:
+    def __init__(self, connector: PsycopgConnector, fetching: Reader, patience: float) -> None:
         self._connector = connector
+        self._fetching = fetching  # for every job: a thread, since psycopg's asyncio costs more
         self._patience = patience
         self._manager = JobManager(connector)
         self._worker: int | None = None
@@ -76,9 +84,11 @@ class Jobs:
         )
         with _translated():
             await connector.open_async()
+            fetching = Reader(await asyncio.to_thread(Connection, address.connect))
         try:
-            yield cls(connector, patience)
+            yield cls(connector, fetching, patience)
         finally:
+            await fetching.aclose()
             await connector.close_async()
 
     async def defer(self, deployment_id: str, lane: str, sealed: str) -> None:
@@ -95,15 +105,6 @@ class Jobs:
                 await self._manager.defer_job_async(job)
             except AlreadyEnqueued:
                 return  # an earlier try arrived, and only its answer did not
-
-    async def withdraw(self, deployment_id: str) -> None:
-        """Delete the job of a deployment, if nobody has it yet."""
-        async with self._asking():
-            found = await self._manager.list_jobs_async(
-                queue=QUEUE, queueing_lock=deployment_id, status=rows.Status.TODO.value
-            )
-            for job in found:
-                await self._manager.cancel_job_by_id_async(_number(job), delete_job=True)
 
     async def join(self) -> int:
         """Be one of the workers, whose jobs are taken over when it falls silent."""
@@ -134,14 +135,13 @@ class Jobs:
     async def fetch(self) -> Job | None:
         """The next job that may run, which is then ours; `None` where there is none."""
         worker = await self.join()
-        async with self._asking():
-            try:
-                found = await self._manager.fetch_job([QUEUE], worker)
-            except ConnectorException as fault:
-                if not isinstance(fault.__cause__, psycopg.errors.ForeignKeyViolation):
-                    raise
-                self._worker = found = None  # silent for so long that it was forgotten
-        return None if found is None else _job(found)
+        try:
+            return await self._fetching.run(partial(_fetched, worker=worker))
+        except errors.StoreUnavailable as fault:
+            if not isinstance(fault.__cause__, psycopg.errors.ForeignKeyViolation):
+                raise
+            self._worker = None  # silent for so long that it was forgotten
+            return None
 
     async def finish(self, job: Job) -> None:
         """Delete a job."""
@@ -212,9 +212,11 @@ async def _each_statement_alone(connection: psycopg.AsyncConnection) -> None:
     await connection.set_autocommit(True)  # a question is one statement: two round trips less
 
 
-def _job(row: rows.Job) -> Job:
-    found = row.task_kwargs
-    return Job(number=_number(row), deployment_id=str(found["id"]), sealed=str(found["sealed"]))
+def _fetched(connection: Readable, worker: int) -> Job | None:
+    number, deployment_id, sealed = connection.execute(_FETCH, (QUEUE, worker)).fetchone()
+    if number is None:
+        return None
+    return Job(number=number, deployment_id=deployment_id, sealed=sealed)
 
 
 def _number(row: rows.Job) -> int:

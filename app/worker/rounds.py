@@ -86,7 +86,7 @@ class Rounds:
             self._released()
 
     async def _mend(self) -> None:
-        """Find what was recorded and is in no queue: what was accepted and then not deferred."""
+        """Find what has not ended and is in no queue, as a fault of ours may leave it."""
         before = self._runner.outside.now() - timedelta(seconds=self._beats.takeover_s)
         old = [one for one in await self._runner.store.unfinished() if one.created_at < before]
         known = await self._jobs.ids() if old else set()

@@ -161,23 +161,12 @@ async def test_a_worker_that_was_forgotten_joins_again(jobs: Jobs, url: str) -> 
     assert (await taken(jobs)).deployment_id == "one"
 
 
-async def test_a_withdrawn_job_is_gone_unless_somebody_has_it(jobs: Jobs) -> None:
-    for name in ("one", "two"):
-        await jobs.defer(name, name, "sealed")
-    first = await taken(jobs)
-
-    for name in ("one", "two"):
-        await jobs.withdraw(name)
-
-    assert await jobs.ids() == {first.deployment_id}
-
-
 async def test_a_deferred_job_is_told_to_whoever_listens(jobs: Jobs, others: Jobs) -> None:
     told = asyncio.Event()
     listening = asyncio.create_task(others.listen(told.set))
     while not told.is_set():  # until it listens; each round asks PostgreSQL
         await jobs.defer("one", "lane", "")
-        await jobs.withdraw("one")
+        await jobs.finish(await taken(jobs))
 
     listening.cancel()
     await asyncio.gather(listening, return_exceptions=True)
