@@ -6,7 +6,7 @@ leaves a job that ends while PostgreSQL is away under way for ever, and logs the
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -155,6 +155,17 @@ class Jobs:
         """Leave a job to whoever fetches next; it keeps its place."""
         async with self._asking():
             await self._give_back(job.number)
+
+    async def release_unheard(self, ours: Collection[int]) -> None:
+        """Release what this worker was given and never heard of: all but the jobs *ours*."""
+        if self._worker is None:
+            return
+        async with self._asking():
+            given = await self._manager.list_jobs_async(
+                queue=QUEUE, status=rows.Status.DOING.value, worker_id=self._worker
+            )
+            for number in {_number(job) for job in given}.difference(ours):
+                await self._give_back(number)
 
     async def take_over(self, *, silent_s: float) -> int:
         """Release what workers hold that have been silent for so long; say how many jobs."""

@@ -125,6 +125,21 @@ async def test_what_a_worker_holds_that_left_is_taken_over_without_waiting(
     assert await others.take_over(silent_s=60) == 1
 
 
+async def test_what_a_worker_was_given_without_hearing_of_it_goes_back_and_the_rest_stays(
+    jobs: Jobs, others: Jobs
+) -> None:
+    await jobs.release_unheard(())
+    for name in ("one", "two", "three"):
+        await jobs.defer(name, name, "")
+    heard, _, theirs = await taken(jobs), await taken(jobs), await taken(others)
+
+    await jobs.release_unheard((heard.number,))
+
+    assert (await taken(jobs)).deployment_id == "two"
+    assert theirs.deployment_id == "three"
+    assert await jobs.fetch() is None
+
+
 async def test_two_that_take_over_at_once_release_each_job_once(jobs: Jobs, others: Jobs) -> None:
     for number in range(20):
         await jobs.defer(str(number), str(number), "")
