@@ -152,19 +152,15 @@ class Jobs:
                 )
 
     async def release(self, job: Job) -> None:
-        """Leave a job to whoever fetches next; it keeps its place."""
+        """Leave a job to whoever fetches next, if nobody has taken it over; it keeps its place."""
         async with self._asking():
-            await self._give_back(job.number)
+            for number in await self._given(job.number):
+                await self._give_back(number)
 
     async def release_unheard(self, ours: Collection[int]) -> None:
         """Release what this worker was given and never heard of: all but the jobs *ours*."""
-        if self._worker is None:
-            return
         async with self._asking():
-            given = await self._manager.list_jobs_async(
-                queue=QUEUE, status=rows.Status.DOING.value, worker_id=self._worker
-            )
-            for number in {_number(job) for job in given}.difference(ours):
+            for number in (await self._given()).difference(ours):
                 await self._give_back(number)
 
     async def take_over(self, *, silent_s: float) -> int:
@@ -213,6 +209,14 @@ class Jobs:
         with _translated():
             async with asyncio.timeout(self._patience):
                 yield
+
+    async def _given(self, number: int | None = None) -> set[int]:
+        if self._worker is None:  # then nothing is this worker's
+            return set()
+        found = await self._manager.list_jobs_async(
+            id=number, queue=QUEUE, status=rows.Status.DOING.value, worker_id=self._worker
+        )
+        return {_number(job) for job in found}
 
     async def _give_back(self, number: int) -> None:
         with _whoever_was_first():

@@ -106,6 +106,19 @@ async def test_a_released_job_keeps_its_place_and_is_there_at_once(
     assert (await taken(others)).deployment_id == "one"
 
 
+async def test_a_job_that_another_has_taken_over_is_not_released_under_its_hands(
+    jobs: Jobs, others: Jobs
+) -> None:
+    await jobs.defer("one", "lane", "")
+    job = await taken(jobs)
+    await others.take_over(silent_s=SILENT_S)
+    await taken(others)
+
+    await jobs.release(job)
+
+    assert await jobs.waiting() == 0
+
+
 async def test_what_a_silent_worker_holds_is_taken_over(jobs: Jobs, others: Jobs) -> None:
     await jobs.defer("one", "lane", "sealed")
     await taken(jobs)
