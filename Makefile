@@ -34,7 +34,7 @@ $(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer."; exit 1; }
 	cd $(JS) && npm ci --loglevel=error
 
-.PHONY: help demo run test check clients lock openapi bench mutate clean
+.PHONY: help demo run test check clients chaos lock openapi bench mutate clean
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
 
@@ -57,6 +57,9 @@ clients: $(AZ)/.made $(JS)/node_modules/.package-lock.json ## The other clients 
 test: check clients ## Everything .ci/run runs: the guards, then the tests with branch coverage
 	$(RUN) pytest -n auto --dist loadfile --cov --cov-report=term --cov-fail-under=95
 	$(RUN) coverage report --include='app/deployment/*,app/pki.py,app/errors.py' --fail-under=100
+
+chaos: $(VENV)/.dev ## A minute of three replicas in a storm, another one each time
+	$(RUN) pytest tests/service/test_chaos.py --chaos-seconds=60 --chaos-seed=$$(date +%s)
 
 lock: $(VENV)/.dev ## Resolve the dependencies anew: hashes, and no index address
 	$(UV) pyproject.toml -o requirements.lock

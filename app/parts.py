@@ -35,6 +35,10 @@ _NO_SEALING_KEY: Final = (
 _TWO_PLACES: Final = (
     f"Sealing keys are set in {PREFIX}QUEUE__SEALING_KEYS* and in a vault too. Keep one of them."
 )
+_NO_SEALING_FILE: Final = (
+    f"{PREFIX}QUEUE__SEALING_KEYS_FILE names no file that can be read as text. Write one with "
+    "`python -m app sealing-key`, and let the service read it."
+)
 _ALL_IN_ONE: Final = (
     f"The API and the workers can only be apart with {PREFIX}QUEUE__MODE=postgres; a queue in "
     "memory is one process's own."
@@ -161,7 +165,10 @@ def worker(
 def _sealing_keys(settings: Settings) -> str:
     queue = settings.queue
     if queue.sealing_keys_file is not None:
-        return Path(queue.sealing_keys_file).read_text()
+        try:
+            return Path(queue.sealing_keys_file).read_text()
+        except (OSError, UnicodeDecodeError):  # what is not text may be a key: none of it is told
+            raise ValueError(_NO_SEALING_FILE) from None
     return "" if queue.sealing_keys is None else queue.sealing_keys.get_secret_value()
 
 

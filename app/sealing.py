@@ -4,10 +4,10 @@ A fresh data key seals each deployment (AES-256-GCM), and a sealing key wraps th
 sealing key is never in the database: without it the text is noise, so to lose it is to lose what
 waits, and to delete it is to delete what waits, in every backup too.
 
-A seal holds for one deployment and one target: both are authenticated with the text, so a row
-moved to another deployment, or to another target, does not open. An RSA key is loaded without
-OpenSSL's primality proof (see `pki`): it was proven before it was sealed, and the seal is proof
-that it is the same.
+A seal holds for one deployment and one target: both are authenticated with the text, the target
+with its whole configuration, so a row that is moved to another, or led elsewhere, does not open. An
+RSA key is loaded without OpenSSL's primality proof (see `pki`): it was proven before it was sealed,
+and the seal is proof that it is the same.
 """
 
 import base64
@@ -182,9 +182,11 @@ def _read(sealed: str) -> _Sealed:
 
 
 def _bound_to(deployment: Deployment) -> bytes:
-    """What the seal holds for, besides the text."""
+    """What the seal holds for, besides the text: what decides where the key goes is among it."""
     target = deployment.target
-    return orjson.dumps([_FORMAT, deployment.id, target.type, target.address])
+    bound = [_FORMAT, deployment.id, target.type, target.address, dict(target.config)]
+    # The record in a database keeps no order, and U+FFFD for a NUL.
+    return orjson.dumps(bound, option=orjson.OPT_SORT_KEYS).replace(rb"\u0000", "\ufffd".encode())
 
 
 def _packed(held: Held) -> bytes:

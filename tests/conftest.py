@@ -29,6 +29,13 @@ settings.register_profile(
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make chaos` makes a longer storm, and another one each time."""
+    group = parser.getgroup("chaos")
+    group.addoption("--chaos-seconds", type=int, default=20, help="how long the storm lasts")
+    group.addoption("--chaos-seed", type=int, default=1, help="which storm it is")
+
+
 def shown(value: object) -> str:
     """The id of a test by what it is given, without what would end it for those who select it."""
     return repr(value).translate(str.maketrans("[]\\", "()~"))

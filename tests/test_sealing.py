@@ -128,6 +128,7 @@ _OTHERS: Final[dict[str, dict[str, Any]]] = {
     "another deployment": {"id": "dep-2"},
     "another target": {"address": "shelf/other"},
     "another kind of target": {"type": "Drawer"},
+    "the same address, but a configuration that leads elsewhere": {"config": {"shelf": "other"}},
 }
 
 
@@ -141,6 +142,20 @@ async def test_it_opens_for_no_other_deployment_or_target(
 
     with pytest.raises(SealingKeyGone):
         await sealer().open(sealed, elsewhere)
+
+
+async def test_it_opens_for_a_configuration_that_the_record_keeps_in_other_words(
+    held: Held, queued: Deployment
+) -> None:
+    sent = {"b": "\0", "a": r"\u0000"}
+    kept = {"a": r"\u0000", "b": "\ufffd"}  # a record has no order, and PostgreSQL no NUL
+    sealed = await sealer().seal(held, replace(queued, target=replace(queued.target, config=sent)))
+
+    opened = await sealer().open(
+        sealed, replace(queued, target=replace(queued.target, config=kept))
+    )
+
+    assert opened.bundle is not None
 
 
 async def test_no_character_of_it_can_be_changed(held: Held, queued: Deployment) -> None:

@@ -1,12 +1,16 @@
 """What can be configured, and what refuses to start."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import BaseModel
 
 from app import parts, settings
 from app.api.access import Open
 from app.connectors import REGISTRY
+from app.metrics import Metrics
 from app.parts import Part
+from app.sealing import new_sealing_key
 from app.settings import PREFIX, Unusable
 
 GROUPS: dict[str, type[BaseModel]] = {kind.settings: kind.options for kind in REGISTRY.values()}
@@ -113,3 +117,41 @@ def test_a_password_in_the_address_of_the_store_is_never_shown(
 
     assert "hunter2" not in repr(found)
     assert "hunter2" not in found.model_dump_json()
+
+
+def sealed_by(monkeypatch: pytest.MonkeyPatch, file: Path) -> settings.Settings:
+    return read(
+        monkeypatch,
+        STORE__URL="postgresql://db/certctl",
+        QUEUE__MODE="postgres",
+        QUEUE__SEALING_KEYS_FILE=str(file),
+    )
+
+
+async def test_sealing_keys_can_be_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "sealing-keys"
+    file.write_text(f"{new_sealing_key()}\n{new_sealing_key()}\n")
+
+    async with parts.sealer(
+        sealed_by(monkeypatch, file), {}, Metrics(version="", build="")
+    ) as made:
+        assert made is not None
+
+
+@pytest.mark.parametrize(
+    "content", [pytest.param(None, id="missing"), pytest.param(b"\xff" * 32, id="not-text")]
+)
+async def test_a_file_of_sealing_keys_that_cannot_be_read_is_named_and_nothing_of_it_repeated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "sealing-keys"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(ValueError, match="QUEUE__SEALING_KEYS_FILE") as refusal:
+        async with parts.sealer(sealed_by(monkeypatch, file), {}, Metrics(version="", build="")):
+            pass
+
+    assert "xff" not in f"{refusal.value} {refusal.value.__cause__}"

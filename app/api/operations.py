@@ -4,6 +4,7 @@ A request's keys are in `Held` only. It is handed on when the queue takes the de
 dropped here in every other case.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -68,7 +69,9 @@ class Operations:
         wait = wait_s(call.request)
         if wait is not None:
             headers["Preference-Applied"] = f"wait={wait}"
-            deployment = await call.rooms.store.settled(deployment.id, within=wait)
+            # A record that goes away meanwhile does not undo that this was accepted.
+            with contextlib.suppress(errors.StoreUnavailable):
+                deployment = await call.rooms.store.settled(deployment.id, within=wait)
         status = 200 if deployment.final else 202
         return wire.response(wire.deployment(deployment), status=status, headers=headers)
 

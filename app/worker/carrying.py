@@ -35,7 +35,8 @@ class Carrying:
         self._sealer = sealer
         self._jobs = jobs
         self._slots = asyncio.Semaphore(runner.pool.concurrency)
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], int] = {}
+        self._all_heard = True
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -50,7 +51,7 @@ class Carrying:
             job = await self._next()
             if job is not None:
                 task = asyncio.create_task(self._take(job), name=f"job-{job.number}")
-                self._running.add(task)
+                self._running[task] = job.number
                 task.add_done_callback(self._left)
         if self._running:
             await asyncio.wait(self._running)
@@ -76,7 +77,7 @@ class Carrying:
         while not self._stopping.is_set():
             self._wake.clear()
             with contextlib.suppress(errors.StoreUnavailable):  # its own round tells of that
-                job = await self._jobs.fetch()
+                job = await self._fetched()
                 if job is not None and self._stopping.is_set():
                     await self._jobs.release(job)
                 elif job is not None:
@@ -86,8 +87,17 @@ class Carrying:
                     await self._wake.wait()
         return None
 
+    async def _fetched(self) -> Job | None:
+        """The next job; before it, one goes back whose answer was lost on the way here."""
+        if not self._all_heard:
+            await self._jobs.release_unheard(self._running.values())
+        self._all_heard = False
+        job = await self._jobs.fetch()
+        self._all_heard = True
+        return job
+
     def _left(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        del self._running[task]
         self._slots.release()
         self.wake()  # the next of its lane may run now
 

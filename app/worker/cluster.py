@@ -5,6 +5,7 @@ A killed replica's deployments are taken over and go on by looking, with their k
 
 import asyncio
 import contextlib
+import time
 from typing import Final
 
 import structlog
@@ -45,7 +46,7 @@ class ClusterWorker:
         self._jobs = jobs
         self._carries = carries
         self._carrying = Carrying(runner, sealer, jobs)
-        self._rounds = Rounds(runner, jobs, beats, self._count, self._carrying.wake)
+        self._rounds = Rounds(runner, jobs, beats, self._count, self._carrying.wake, time.monotonic)
         self._waiting = 0
         self._counted_at = 0.0
         self._carried: asyncio.Task[None] | None = None

@@ -6,7 +6,7 @@ leaves a job that ends while PostgreSQL is away under way for ever, and logs the
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -152,9 +152,16 @@ class Jobs:
                 )
 
     async def release(self, job: Job) -> None:
-        """Leave a job to whoever fetches next; it keeps its place."""
+        """Leave a job to whoever fetches next, if nobody has taken it over; it keeps its place."""
         async with self._asking():
-            await self._give_back(job.number)
+            for number in await self._given(job.number):
+                await self._give_back(number)
+
+    async def release_unheard(self, ours: Collection[int]) -> None:
+        """Release what this worker was given and never heard of: all but the jobs *ours*."""
+        async with self._asking():
+            for number in (await self._given()).difference(ours):
+                await self._give_back(number)
 
     async def take_over(self, *, silent_s: float) -> int:
         """Release what workers hold that have been silent for so long; say how many jobs."""
@@ -202,6 +209,14 @@ class Jobs:
         with _translated():
             async with asyncio.timeout(self._patience):
                 yield
+
+    async def _given(self, number: int | None = None) -> set[int]:
+        if self._worker is None:  # then nothing is this worker's
+            return set()
+        found = await self._manager.list_jobs_async(
+            id=number, queue=QUEUE, status=rows.Status.DOING.value, worker_id=self._worker
+        )
+        return {_number(job) for job in found}
 
     async def _give_back(self, number: int) -> None:
         with _whoever_was_first():

@@ -7,6 +7,7 @@ let go in a `finally`.
 
 import asyncio
 from collections import deque
+from collections.abc import Collection
 
 import structlog
 
@@ -16,6 +17,8 @@ from app.deployment.connector import Held
 from app.deployment.model import Deployment, State, moved
 from app.store import IdempotencyKey
 from app.worker.running import BEFORE_ANY_CHANGE, Runner, lane
+
+_Entry = tuple[Deployment, Held]
 
 
 class Worker:
@@ -28,7 +31,7 @@ class Worker:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self._store = runner.store
-        self._queues: dict[str, deque[tuple[Deployment, Held]]] = {}
+        self._queues: dict[str, deque[_Entry]] = {}
         self._ready: asyncio.Queue[str] = asyncio.Queue()
         self._waiting = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,13 +97,14 @@ class Worker:
         found = next((entry for entry in queue if entry[0].id == id), None)
         if found is None:
             raise errors.NotCancellable
+        behind = [*queue][queue.index(found) + 1 :]
         queue.remove(found)
         self._count_waiting(-1)
         ended = moved(found[0], State.CANCELLED, finished_at=self._runner.outside.now())
         try:
             await self._runner.steps(found[0]).save_once(ended, actor=actor)
         except errors.StoreUnavailable:
-            self._admit(*found)
+            self._admit(*found, before=behind)
             raise
         except errors.TakenOver as late:
             found[1].drop()
@@ -149,13 +153,15 @@ class Worker:
         ended = self._runner.interrupted(deployment, errors.KeyGone())
         await self._runner.steps(deployment).save_once(ended)
 
-    def _admit(self, deployment: Deployment, held: Held) -> None:
+    def _admit(self, deployment: Deployment, held: Held, before: Collection[_Entry] = ()) -> None:
+        """Queue it at the end of its lane, or *before* those that were accepted later."""
         line = lane(deployment)
         queue = self._queues.get(line)
         if queue is None:
             queue = self._queues[line] = deque()
             self._ready.put_nowait(line)
-        queue.append((deployment, held))
+        at = next((at for at, entry in enumerate(queue) if entry in before), len(queue))
+        queue.insert(at, (deployment, held))
         self._count_waiting(+1)
         self._idle.clear()
 

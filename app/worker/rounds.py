@@ -35,6 +35,7 @@ class Rounds:
         beats: how often, and how patient.
         counted: told how many jobs wait.
         released: called when jobs were taken over, and may be fetched.
+        clock: seconds, of which only differences count.
     """
 
     def __init__(
@@ -44,12 +45,15 @@ class Rounds:
         beats: Beats,
         counted: Callable[[int], None],
         released: Callable[[], None],
+        clock: Callable[[], float],
     ) -> None:
         self._runner = runner
         self._jobs = jobs
         self._beats = beats
         self._counted = counted
         self._released = released
+        self._clock = clock
+        self._answered_at = clock()
         self._heard = 1
         self._searching = round(beats.takeover_s / beats.heartbeat_s)
 
@@ -70,14 +74,23 @@ class Rounds:
 
     async def _round(self) -> None:
         await self._jobs.beat(silent_s=self._beats.takeover_s)
+        late = self._late()
         self._counted(await self._jobs.waiting())
         if not self._heard:
             structlog.get_logger().info("worker.queue_back")
         self._heard += 1
-        if self._heard > 1:
+        if self._heard > 1 and not late:
             await self._take_over()
         if self._heard % self._searching == 0:
             await self._mend()
+
+    def _late(self) -> bool:
+        """Whether this one was silent for long, as others then may have been, for the same reason.
+
+        A question that waited for PostgreSQL to come back is answered like any other.
+        """
+        before, self._answered_at = self._answered_at, self._clock()
+        return self._answered_at - before > self._beats.takeover_s / 2
 
     async def _take_over(self) -> None:
         taken = await self._jobs.take_over(silent_s=self._beats.takeover_s)

@@ -71,6 +71,19 @@ async def test_who_waits_is_answered_when_it_has_ended(
     assert (answer.status_code, answer.json()["success"]) == (200, True)
 
 
+async def test_who_waits_while_the_record_goes_away_is_told_that_it_was_accepted(
+    bench: Bench, asked: dict[str, Any], http: httpx.AsyncClient
+) -> None:
+    waiting = asyncio.create_task(http.post(DEPLOY, json=asked, headers={"Prefer": "wait=60"}))
+    while not bench.queue.deployments:  # noqa: ASYNC110 - the fake has no event, and it is near
+        await asyncio.sleep(0)
+    await bench.store.aclose()
+    answer = await waiting
+
+    assert (answer.status_code, answer.json()["state"]) == (202, "queued")
+    assert answer.headers["location"].endswith(bench.queue.deployments[0].id)
+
+
 async def test_who_waits_too_short_gets_the_state_so_far(
     http: httpx.AsyncClient, asked: dict[str, Any]
 ) -> None:

@@ -60,8 +60,8 @@ def test_what_is_brought_along_is_not_made_again(chart: Chart) -> None:
     assert pod(manifests)["spec"]["serviceAccountName"] == "deployer"
 
 
-@every_way
-def test_two_pods_never_share_the_store(chart: Chart, values: Values) -> None:
+@pytest.mark.parametrize("values", [LEAST, FULL, TRIAL, OWN], ids=["least", "full", "trial", "own"])
+def test_two_pods_never_share_a_file(chart: Chart, values: Values) -> None:
     spec = one(chart.render(values), "Deployment")["spec"]
 
     assert spec["replicas"] == 1

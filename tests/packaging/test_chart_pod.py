@@ -44,8 +44,9 @@ def test_the_account_that_is_made_hands_out_no_token(chart: Chart) -> None:
 @every_way
 def test_only_the_data_volume_can_be_written(chart: Chart, values: Values) -> None:
     mounts = container(chart.render(values))["volumeMounts"]
+    data = [] if "postgres" in values else ["/data"]
 
-    assert [mount["mountPath"] for mount in mounts if not mount.get("readOnly")] == ["/data"]
+    assert [mount["mountPath"] for mount in mounts if not mount.get("readOnly")] == data
 
 
 def test_a_changed_access_file_reaches_the_running_pod(chart: Chart) -> None:
@@ -89,9 +90,11 @@ def test_the_service_understands_every_setting(
     chart: Chart, values: Values, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entries = container(chart.render(values))["env"]
-    given = {e["name"]: e["value"] for e in entries if e["name"].startswith(PREFIX)}
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
+    from_a_secret = {f"{PREFIX}STORE__URL": "postgresql://db/certctl"}
+    for entry in entries:
+        name = entry["name"]
+        if name.startswith(PREFIX):
+            monkeypatch.setenv(name, entry.get("value") or from_a_secret[name])
 
     settings = read({kind.settings: kind.options for kind in REGISTRY.values()})
 

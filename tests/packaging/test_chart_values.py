@@ -93,6 +93,40 @@ SECTIONS = {path: part for path, part in described(SCHEMA) if "properties" in pa
             id="a-claim-that-is-not-used",
         ),
         pytest.param(
+            {"access": ACCESS, "replicas": 2},
+            "More than one replica needs PostgreSQL",
+            id="two-pods-on-one-file",
+        ),
+        pytest.param(
+            {
+                "access": ACCESS,
+                "postgres": {"existingSecret": "database"},
+                "sealing": {"existingSecret": "sealing"},
+                "persistence": {"existingClaim": "record"},
+            },
+            "postgres.existingSecret and persistence.existingClaim are both given",
+            id="the-record-in-two-places",
+        ),
+        pytest.param(
+            {"access": ACCESS, "postgres": {"existingSecret": "database"}},
+            "Private keys wait in PostgreSQL sealed only",
+            id="nothing-that-seals",
+        ),
+        pytest.param(
+            {
+                "access": ACCESS,
+                "postgres": {"existingSecret": "database"},
+                "sealing": {"existingSecret": "sealing", "vaultKeys": ["https://v"]},
+            },
+            "sealing.existingSecret and sealing.vaultKeys are both given",
+            id="sealing-keys-in-two-places",
+        ),
+        pytest.param(
+            {"access": ACCESS, "sealing": {"existingSecret": "sealing"}},
+            "Sealing keys are given but no postgres.existingSecret",
+            id="nothing-to-seal",
+        ),
+        pytest.param(
             {"access": ACCESS, "networkPolicy": {"enabled": True}},
             "networkPolicy.enabled needs networkPolicy.callers",
             id="a-policy-that-lets-everyone-in",
@@ -116,7 +150,7 @@ def test_what_cannot_work_is_refused_with_a_sentence(
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        pytest.param({"replicas": 2}, "replicas", id="unknown"),
+        pytest.param({"replica": 2}, "replica", id="unknown"),
         pytest.param({"azure": {"tenant": "x"}}, "tenant", id="unknown-below"),
         pytest.param({"azure": {"clientSecret": {"value": "x"}}}, "value", id="a-secret-as-value"),
         pytest.param({"worker": {"concurrency": "many"}}, "concurrency", id="wrong-type"),

@@ -53,6 +53,17 @@ OWN: Values = {
     "persistence": {"existingClaim": "record"},
     "serviceAccount": {"create": False, "name": "deployer"},
 }
+CLUSTER: Values = {
+    "replicas": 3,
+    "access": {"existingSecret": "callers"},
+    "azure": {"workloadIdentity": {"clientId": CLIENT_ID}},
+    "postgres": {"existingSecret": "database"},
+    "sealing": {"existingSecret": "sealing"},
+}
+IN_VAULT: Values = {
+    **CLUSTER,
+    "sealing": {"vaultKeys": ["https://my-sealing.vault.azure.net/keys/queue"]},
+}
 every_way = pytest.mark.parametrize(
     "values",
     [
@@ -60,5 +71,7 @@ every_way = pytest.mark.parametrize(
         pytest.param(FULL, id="all-that-can-be-set"),
         pytest.param(TRIAL, id="a-trial-without-a-volume"),
         pytest.param(OWN, id="all-brought-along"),
+        pytest.param(CLUSTER, id="many-replicas"),
+        pytest.param(IN_VAULT, id="many-replicas-with-sealing-keys-in-a-vault"),
     ],
 )

@@ -106,6 +106,19 @@ async def test_a_released_job_keeps_its_place_and_is_there_at_once(
     assert (await taken(others)).deployment_id == "one"
 
 
+async def test_a_job_that_another_has_taken_over_is_not_released_under_its_hands(
+    jobs: Jobs, others: Jobs
+) -> None:
+    await jobs.defer("one", "lane", "")
+    job = await taken(jobs)
+    await others.take_over(silent_s=SILENT_S)
+    await taken(others)
+
+    await jobs.release(job)
+
+    assert await jobs.waiting() == 0
+
+
 async def test_what_a_silent_worker_holds_is_taken_over(jobs: Jobs, others: Jobs) -> None:
     await jobs.defer("one", "lane", "sealed")
     await taken(jobs)
@@ -123,6 +136,21 @@ async def test_what_a_worker_holds_that_left_is_taken_over_without_waiting(
     await jobs.leave()
 
     assert await others.take_over(silent_s=60) == 1
+
+
+async def test_what_a_worker_was_given_without_hearing_of_it_goes_back_and_the_rest_stays(
+    jobs: Jobs, others: Jobs
+) -> None:
+    await jobs.release_unheard(())
+    for name in ("one", "two", "three"):
+        await jobs.defer(name, name, "")
+    heard, _, theirs = await taken(jobs), await taken(jobs), await taken(others)
+
+    await jobs.release_unheard((heard.number,))
+
+    assert (await taken(jobs)).deployment_id == "two"
+    assert theirs.deployment_id == "three"
+    assert await jobs.fetch() is None
 
 
 async def test_two_that_take_over_at_once_release_each_job_once(jobs: Jobs, others: Jobs) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app import errors
+from app.audit import SYSTEM
 from app.deployment import trail
 from app.deployment.model import State
 from tests.certificates import NOW, Authority
@@ -92,6 +93,29 @@ async def test_what_could_not_be_finished_in_time_is_interrupted_and_its_key_let
     assert held.bundle is None
     assert also_held.bundle is None
     assert not worker.alive
+
+
+async def test_a_cancellation_that_cannot_be_written_changes_nothing_about_the_order(
+    place: Place, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = await start(concurrency=1)
+    await place.submit(worker)
+    await place.gate.let(1)
+    first, second, third = [(await place.submit(worker))[0] for _ in range(3)]
+
+    async def full(*_: object, **__: object) -> None:
+        raise errors.StoreUnavailable
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place.store, "save", full)
+        with pytest.raises(errors.StoreUnavailable):
+            await worker.cancel(second.id, SYSTEM)
+    place.gate.open.set()
+    await place.end(third)
+    await place.end(second)
+
+    came = [id_ for _, id_ in place.gate.visits]
+    assert came[1:] == [first.id, second.id, third.id]
 
 
 async def test_a_start_interrupts_what_had_changed_nothing_and_goes_on_with_the_rest(

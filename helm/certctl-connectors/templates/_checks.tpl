@@ -25,6 +25,22 @@
 {{- if and .Values.persistence.existingClaim (not .Values.persistence.enabled) }}
 {{- fail "persistence.existingClaim is given but persistence.enabled is false: the claim would not be used." }}
 {{- end }}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.postgres.existingSecret) }}
+{{- fail "More than one replica needs PostgreSQL: name the Secret with its address in postgres.existingSecret, or keep replicas at 1." }}
+{{- end }}
+{{- if and .Values.postgres.existingSecret .Values.persistence.existingClaim }}
+{{- fail "postgres.existingSecret and persistence.existingClaim are both given: the record is in one place only." }}
+{{- end }}
+{{- if and .Values.sealing.existingSecret .Values.sealing.vaultKeys }}
+{{- fail "sealing.existingSecret and sealing.vaultKeys are both given: keep one of them." }}
+{{- end }}
+{{- $sealed := or .Values.sealing.existingSecret .Values.sealing.vaultKeys }}
+{{- if and .Values.postgres.existingSecret (not $sealed) }}
+{{- fail "Private keys wait in PostgreSQL sealed only: give sealing.vaultKeys, or the name of a Secret in sealing.existingSecret." }}
+{{- end }}
+{{- if and $sealed (not .Values.postgres.existingSecret) }}
+{{- fail "Sealing keys are given but no postgres.existingSecret: without PostgreSQL there is nothing to seal." }}
+{{- end }}
 {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.callers) }}
 {{- fail "networkPolicy.enabled needs networkPolicy.callers: an empty list would let in everyone." }}
 {{- end }}

@@ -49,6 +49,43 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.http.metricsPort }}metrics{{ else }}http{{ end }}
 {{- end }}
 
+{{- define "certctl-connectors.credentialMode" -}}
+{{- if .Values.azure.workloadIdentity.clientId }}workload_identity
+{{- else if .Values.azure.managedIdentity.clientId }}managed_identity
+{{- else if .Values.azure.clientSecret.existingSecret }}client_secret
+{{- else }}default
+{{- end }}
+{{- end }}
+
+{{- define "certctl-connectors.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "certctl-connectors.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "certctl-connectors.storeEnv" -}}
+- name: CERTCTL_CONNECTORS_STORE__URL
+{{- if .Values.postgres.existingSecret }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.postgres.existingSecret }}
+      key: {{ .Values.postgres.key }}
+{{- else }}
+  value: sqlite:////data/certctl-connectors.db
+{{- end }}
+{{- end }}
+
 {{/* The settings of the service that the chart decides. Secrets come by reference only. */}}
 {{- define "certctl-connectors.env" -}}
 - name: CERTCTL_CONNECTORS_HTTP__HOST
@@ -61,8 +98,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 - name: CERTCTL_CONNECTORS_HTTP__DOCS
   value: {{ .Values.http.docs | quote }}
-- name: CERTCTL_CONNECTORS_STORE__URL
-  value: sqlite:////data/certctl-connectors.db
+{{ include "certctl-connectors.storeEnv" . }}
+{{- if .Values.postgres.existingSecret }}
+- name: CERTCTL_CONNECTORS_QUEUE__MODE
+  value: postgres
+{{- end }}
+{{- if .Values.sealing.existingSecret }}
+- name: CERTCTL_CONNECTORS_QUEUE__SEALING_KEYS_FILE
+  value: /etc/certctl-connectors/sealing/{{ .Values.sealing.key }}
+{{- end }}
+{{- if .Values.sealing.vaultKeys }}
+- name: CERTCTL_CONNECTORS_AZURE__SEALING_KEYS
+  value: {{ .Values.sealing.vaultKeys | toJson | quote }}
+- name: CERTCTL_CONNECTORS_AZURE__SEALING_CREDENTIAL_MODE
+  value: {{ include "certctl-connectors.credentialMode" . }}
+{{- end }}
 - name: CERTCTL_CONNECTORS_ACCESS__MODE
   value: required
 - name: CERTCTL_CONNECTORS_ACCESS__FILE

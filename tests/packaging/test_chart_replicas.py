@@ -1,0 +1,96 @@
+"""The chart with PostgreSQL: many pods, a schema that is migrated before them, and what seals."""
+
+from tests.packaging.chart import Chart, Manifest, container, environment, kinds, one, pod
+from tests.packaging.values import CLIENT_ID, CLUSTER, FULL, IN_VAULT, OWN, PEERS
+
+
+def secrets(manifests: list[Manifest]) -> dict[str, str]:
+    """The Secrets that the pod mounts: name of the volume → name of the Secret."""
+    volumes = pod(manifests)["spec"]["volumes"]
+    return {v["name"]: v["secret"]["secretName"] for v in volumes if "secret" in v}
+
+
+def test_many_pods_share_a_database_and_replace_one_another_without_a_pause(chart: Chart) -> None:
+    manifests = chart.render(CLUSTER)
+    spec = one(manifests, "Deployment")["spec"]
+
+    assert (spec["replicas"], spec["strategy"]) == (3, {"type": "RollingUpdate"})
+    assert kinds(manifests) == {"Deployment", "Service", "ServiceAccount", "Job"}
+    assert environment(manifests)["QUEUE__MODE"] == "postgres"
+
+
+def test_the_address_of_the_database_is_only_ever_referred_to(chart: Chart) -> None:
+    manifests = chart.render(CLUSTER)
+    [migrating] = one(manifests, "Job")["spec"]["template"]["spec"]["containers"]
+
+    for entries in (container(manifests)["env"], migrating["env"]):
+        [url] = [entry for entry in entries if entry["name"].endswith("STORE__URL")]
+        assert url["valueFrom"]["secretKeyRef"] == {"name": "database", "key": "url"}
+
+
+def test_the_schema_is_brought_up_to_date_before_the_pods_start(chart: Chart) -> None:
+    manifests = chart.render(CLUSTER)
+    job = one(manifests, "Job")
+    template = job["spec"]["template"]
+    [migrating] = template["spec"]["containers"]
+
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert migrating["args"] == ["migrate"]
+    assert migrating["image"] == container(manifests)["image"]
+    for security, same in (
+        (template["spec"], pod(manifests)["spec"]),
+        (migrating, container(manifests)),
+    ):
+        assert security["securityContext"] == same["securityContext"]
+
+
+def test_the_service_does_not_lead_to_the_pod_that_migrates(chart: Chart) -> None:
+    assert "metadata" not in one(chart.render(CLUSTER), "Job")["spec"]["template"]
+
+
+def test_sealing_keys_are_a_file_of_the_secret_that_is_named(chart: Chart) -> None:
+    manifests = chart.render(CLUSTER)
+    [mount] = [m for m in container(manifests)["volumeMounts"] if m["name"] == "sealing"]
+
+    assert secrets(manifests) == {"access": "callers", "sealing": "sealing"}
+    assert mount["readOnly"] is True
+    assert (
+        environment(manifests)["QUEUE__SEALING_KEYS_FILE"] == f"{mount['mountPath']}/sealing-keys"
+    )
+
+
+def test_sealing_keys_in_a_vault_are_used_by_the_identity_of_the_pod(chart: Chart) -> None:
+    identities = {
+        "workload_identity": {"workloadIdentity": {"clientId": CLIENT_ID}},
+        "managed_identity": {"managedIdentity": {"clientId": CLIENT_ID}},
+        "client_secret": OWN["azure"],
+        "default": {},
+    }
+    for mode, azure in identities.items():
+        told = environment(chart.render({**IN_VAULT, "azure": azure}))
+
+        assert told["AZURE__SEALING_KEYS"] == '["https://my-sealing.vault.azure.net/keys/queue"]'
+        assert told["AZURE__SEALING_CREDENTIAL_MODE"] == mode
+        assert "QUEUE__SEALING_KEYS_FILE" not in told
+
+
+def test_the_network_policy_lets_out_to_postgresql(chart: Chart) -> None:
+    policy = {"networkPolicy": {"enabled": True, "callers": PEERS}}
+    ports = [
+        port["port"]
+        for rule in one(chart.render({**CLUSTER, **policy}), "NetworkPolicy")["spec"]["egress"]
+        for port in rule["ports"]
+    ]
+
+    assert ports == [53, 53, 443, 5432]
+
+
+def test_without_postgresql_there_is_no_migration_and_nothing_that_seals(chart: Chart) -> None:
+    manifests = chart.render(FULL)
+
+    assert "Job" not in kinds(manifests)
+    assert "sealing" not in secrets(manifests)
+
+
+def test_the_notes_of_many_replicas_do_not_warn_of_a_record_that_is_lost(chart: Chart) -> None:
+    assert "WARNING" not in chart.notes({**CLUSTER, "persistence": {"enabled": False}})

@@ -1,0 +1,53 @@
+"""The rounds of a replica: when it judges that another one is dead, and when it does not."""
+
+import asyncio
+from typing import Any, cast
+
+from app.worker import Beats, Jobs, Runner
+from app.worker.rounds import Rounds
+
+BEATS = Beats(heartbeat_s=0.001, takeover_s=1000)
+
+
+class Queue:
+    """A queue that answers after so many seconds; `taken` is at which beats it was taken over."""
+
+    def __init__(self, *answers_after: float) -> None:
+        self._waits = list(answers_after)
+        self._beats = 0
+        self.seconds = 0.0
+        self.taken: list[int] = []
+        self.over = asyncio.Event()
+
+    async def beat(self, **_: Any) -> None:  # noqa: ANN401 - as Jobs has it
+        self._beats += 1
+        self.seconds += self._waits.pop(0)
+
+    async def waiting(self) -> int:
+        if not self._waits:
+            self.over.set()
+            await asyncio.Event().wait()
+        return 0
+
+    async def take_over(self, **_: Any) -> int:  # noqa: ANN401 - as Jobs has it
+        self.taken.append(self._beats)
+        return 0
+
+
+async def test_whoever_was_silent_itself_takes_nothing_over_before_its_next_beat() -> None:
+    queue = Queue(1, 1, 800, 1, 1)
+    rounds = Rounds(
+        cast(Runner, None),
+        cast(Jobs, queue),
+        BEATS,
+        counted=lambda _: None,
+        released=lambda: None,
+        clock=lambda: queue.seconds,
+    )
+
+    going = asyncio.create_task(rounds.run())
+    await queue.over.wait()
+    going.cancel()
+    await asyncio.gather(going, return_exceptions=True)
+
+    assert queue.taken == [1, 2, 4]
