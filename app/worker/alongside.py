@@ -11,7 +11,8 @@ import orjson
 
 from app.deployment.model import Deployment
 from app.store import Beside
-from app.worker.jobs import QUEUE, TASK, Job
+from app.worker.fetching import QUEUE, Job
+from app.worker.jobs import TASK
 from app.worker.running import lane
 
 _PUT: Final = """

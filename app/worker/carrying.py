@@ -15,7 +15,8 @@ from app.deployment.connector import Held
 from app.deployment.model import Deployment
 from app.sealing import Sealer
 from app.worker import alongside
-from app.worker.jobs import Job, Jobs
+from app.worker.fetching import Job
+from app.worker.jobs import Jobs
 from app.worker.running import BEFORE_ANY_CHANGE, Runner, patiently
 
 POLL_S: Final = 1.0  # for what nobody tells of: jobs that others released

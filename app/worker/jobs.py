@@ -3,14 +3,13 @@
 Its lock keeps the deployments to one target apart and in order, across all replicas. Its job
 manager is used and not its worker, which looks for the next job of a lock only at its next poll,
 leaves a job that ends while PostgreSQL is away under way for ever, and logs the arguments of jobs.
+What is done for every deployment is elsewhere: `alongside` writes its row, `fetching` hands it out.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final, NoReturn, cast
 
 import psycopg
@@ -21,21 +20,15 @@ from procrastinate.manager import JobManager
 
 from app import errors
 from app.store import Address
-from app.store.connection import Readable
-from app.store.postgres import Connection
-from app.store.reader import Reader
 from app.worker import schema
+from app.worker.fetching import QUEUE, Fetching, Job
 
-QUEUE: Final = "deployments"
 TASK: Final = "deploy"
 _CONNECTIONS: Final = 3
 _RECONNECT_S: Final = 1  # then whoever asks next tries anew, instead of waiting for longer
 _LOCK: Final = 0x74616B65  # "take": of PostgreSQL's advisory locks, the one of who takes over
 _AT_ONCE: Final = datetime(2000, 1, 1, tzinfo=UTC)  # whatever the clocks of replicas say
 _FORGOTTEN: Final = 20  # so many times the silence that ends a worker, and its row goes
-_FETCH: Final = """
-    SELECT id, args ->> 'id', args ->> 'sealed' FROM procrastinate_fetch_job_v2(ARRAY[?], ?)
-"""
 _IDS: Final = "SELECT queueing_lock FROM procrastinate_jobs WHERE queue_name = %(queue)s"
 _LIVE: Final = """
     SELECT count(*) AS live FROM procrastinate_workers
@@ -44,21 +37,12 @@ _LIVE: Final = """
 _ALONE: Final = "SELECT pg_try_advisory_xact_lock(%s)"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A deployment whose turn it is; `sealed` is what was held of it, and may be empty."""
-
-    number: int
-    deployment_id: str
-    sealed: str = field(repr=False)
-
-
 class Jobs:
     """The queue. Whatever fails in PostgreSQL, or takes too long, is `StoreUnavailable`."""
 
-    def __init__(self, connector: PsycopgConnector, fetching: Reader, patience: float) -> None:
+    def __init__(self, connector: PsycopgConnector, fetching: Fetching, patience: float) -> None:
         self._connector = connector
-        self._fetching = fetching  # for every job: a thread, since psycopg's asyncio costs more
+        self._fetching = fetching
         self._patience = patience
         self._manager = JobManager(connector)
         self._worker: int | None = None
@@ -84,7 +68,7 @@ class Jobs:
         )
         with _translated():
             await connector.open_async()
-            fetching = Reader(await asyncio.to_thread(Connection, address.connect))
+        fetching = Fetching(address.connect)
         try:
             yield cls(connector, fetching, patience)
         finally:
@@ -135,13 +119,12 @@ class Jobs:
     async def fetch(self) -> Job | None:
         """The next job that may run, which is then ours; `None` where there is none."""
         worker = await self.join()
-        try:
-            return await self._fetching.run(partial(_fetched, worker=worker))
-        except errors.StoreUnavailable as fault:
-            if not isinstance(fault.__cause__, psycopg.errors.ForeignKeyViolation):
-                raise
-            self._worker = None  # silent for so long that it was forgotten
-            return None
+        with _translated():
+            try:
+                return await self._fetching.next(worker)
+            except psycopg.errors.ForeignKeyViolation:
+                self._worker = None  # silent for so long that it was forgotten
+                return None
 
     async def finish(self, job: Job) -> None:
         """Delete a job."""
@@ -225,13 +208,6 @@ class Jobs:
 
 async def _each_statement_alone(connection: psycopg.AsyncConnection) -> None:
     await connection.set_autocommit(True)  # a question is one statement: two round trips less
-
-
-def _fetched(connection: Readable, worker: int) -> Job | None:
-    number, deployment_id, sealed = connection.execute(_FETCH, (QUEUE, worker)).fetchone()
-    if number is None:
-        return None
-    return Job(number=number, deployment_id=deployment_id, sealed=sealed)
 
 
 def _number(row: rows.Job) -> int:

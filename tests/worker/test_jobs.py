@@ -10,7 +10,8 @@ import pytest
 from app import errors
 from app.store import Address
 from app.worker import schema
-from app.worker.jobs import Job, Jobs
+from app.worker.fetching import Job
+from app.worker.jobs import Jobs
 from app.worker.running import patiently
 from tests.postgres import Postgres
 
