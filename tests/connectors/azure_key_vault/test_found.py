@@ -64,6 +64,9 @@ async def test_an_import_that_cannot_be_looked_for_after_a_crash_is_not_said_to_
     assert serves(play.vault, new)  # it had landed
     assert run.final.state is State.ROLLBACK_FAILED
     assert run.code == "import-outcome-unknown"
+    assert run.final.error is not None
+    assert run.final.error.answer is not None  # what kept us from looking
+    assert run.final.error.answer.inner_code == "ForbiddenByRbac"
 
 
 async def test_a_vault_that_is_down_for_a_while_after_a_crash_is_asked_again(
