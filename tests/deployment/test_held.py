@@ -25,7 +25,7 @@ _TEXTS: dict[str, Callable[[object], str]] = {
 
 @pytest.mark.parametrize("copied", _COPIES.values(), ids=_COPIES)
 def test_what_is_held_cannot_be_copied(copied: Callable[[object], object], held: Held) -> None:
-    with pytest.raises(TypeError, match="^what is held .* is never copied or pickled$"):
+    with pytest.raises(TypeError, match=r"^what is held .* is never copied or pickled$"):
         copied(held)
 
 
