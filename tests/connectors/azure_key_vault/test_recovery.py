@@ -207,6 +207,9 @@ async def test_a_previous_secret_that_cannot_be_read_again_fails_the_rollback(
     run = await play.run(died.final)
 
     assert run.final.state is State.ROLLBACK_FAILED
+    assert run.final.error is not None
+    said = "The previous version's secret is no longer there with its key."
+    assert f"(rollback-impossible): {said}" in run.final.error.message
     assert play.imports() == 1
 
 

@@ -1,53 +1,24 @@
 """Whose version is current: told by its id, by our tags, and last by what it holds."""
 
 from dataclasses import replace
-from typing import Any, Final
 
 import pytest
 
-from app import pki
 from app.connectors.azure_key_vault.answers import PEM, PFX, Version
-from app.connectors.azure_key_vault.tags import DEPLOYMENT_ID, ROLLBACK_OF
+from app.connectors.azure_key_vault.tags import ROLLBACK_OF
 from app.connectors.azure_key_vault.whose import Whose, in_form_as_before, whose
-from app.deployment.model import Deployment, Plan, Rollback, Snapshot, State
-from tests.certificates import NOW, Issued, authority
-from tests.deployment.making import deployment
-
-OLD, NEW, OTHER = (authority().issue() for _ in range(3))
-BEFORE: Final = Snapshot(
-    version_id="v-before",
-    serial="01",
-    thumbprint=pki.thumbprint(OLD.leaf),
-    not_after=NOW,
-    enabled=True,
-    managed_by_us=False,
-    attributes={"content_type": PFX, "exportable": True},
+from app.deployment.model import Deployment, Plan, Rollback
+from tests.connectors.azure_key_vault.shown import (
+    BEFORE,
+    NEW,
+    OLD,
+    OTHER,
+    OURS,
+    THEIRS,
+    importing,
+    rolling_back,
+    version,
 )
-OURS: Final = {DEPLOYMENT_ID: "dep-1"}
-THEIRS: Final = {DEPLOYMENT_ID: "dep-2"}
-SECRET: Final = Rollback(plan=Plan.SECRET)
-
-
-def version(issued: Issued, id_: str = "v-now", **changes: Any) -> Version:  # noqa: ANN401 - the fields of Version
-    """What is current, enabled and untagged unless said otherwise."""
-    usual: dict[str, Any] = {"enabled": True, "tags": {}, "policy": {}}
-    return Version(
-        id=id_,
-        name_id="https://my-vault.vault.azure.net/certificates/api-prod",
-        certificate=issued.leaf,
-        thumbprint=pki.thumbprint(issued.leaf),
-        **{**usual, **changes},
-    )
-
-
-def importing(version_id: str | None = None) -> Deployment:
-    """Ours, which replaces OLD by NEW; its version is known once an answer named it."""
-    return deployment(NEW, State.IMPORTING, snapshot=BEFORE, rollback=SECRET, version_id=version_id)
-
-
-def rolling_back(version_id: str | None = "v-ours") -> Deployment:
-    return replace(importing(version_id), state=State.ROLLING_BACK)
-
 
 TOLD = {
     "by-the-id-that-the-import-returned": (version(OTHER, "v-ours"), "v-ours", Whose.OURS),
