@@ -282,6 +282,13 @@ def test_what_the_operator_or_key_vault_forbids_is_told_before_anything_is_sent(
     assert connector.faults(target, None, {})[0].field == "target_config.vault_url"
 
 
+def test_the_longest_id_that_fits_a_tag_is_taken() -> None:
+    connector = _connector()
+    target = connector.target({"vault_url": VAULT, "certificate_name": "api"})
+
+    assert connector.faults(target, None, {"certificate_id": "x" * 256}) == ()
+
+
 @pytest.mark.parametrize(("names", "faults"), [(1, []), (450, []), (900, ["bundle-too-large"])])
 def test_a_pfx_that_key_vault_could_not_keep_is_refused(
     ca: Authority, names: int, faults: list[str]
