@@ -5,15 +5,13 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from app import errors
-from app.connectors.azure_key_vault import previous
 from app.deployment.connector import Held
 from app.deployment.model import Deployment, State
 from app.emulator import Answer, Delay, Drop, Fault, ForgetTags, StoreAnother
 from app.emulator.material import PEM, PFX
-from tests.certificates import Issued, authority, ec_key, self_signed
+from tests.certificates import Issued, authority
 from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.playground import AT_ONCE, NAME, Playground, serves
 
@@ -209,14 +207,6 @@ async def test_a_rollback_leaves_the_key_as_exportable_as_it_was(
 
     assert run.final.state is State.ROLLED_BACK
     assert play.vault.policy(NAME)["key_props"]["exportable"] is exportable
-
-
-def test_the_curve_of_a_previous_certificate_is_named_as_key_vault_names_it() -> None:
-    old = self_signed("old.example", key=ec_key(ec.SECP256K1()))
-
-    body = previous.request("", PFX, old.leaf, {}, enabled=True)
-
-    assert body["policy"]["key_props"] == {"exportable": True, "kty": "EC", "crv": "P-256K"}
 
 
 @pytest.mark.parametrize("status", [201, 202, 204, 302])

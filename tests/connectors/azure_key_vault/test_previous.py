@@ -1,20 +1,22 @@
 """What puts the previous version back: a chain that is surely its own, and the key that fits it."""
 
 import base64
-from typing import Any
+from typing import Any, Final
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 from app.connectors.azure_key_vault import previous
-from app.connectors.azure_key_vault.answers import PEM, PFX
+from app.connectors.azure_key_vault.answers import PEM, PFX, Secret
 from app.connectors.azure_key_vault.previous import Previous
 from app.deployment.connector import Held
 from app.deployment.model import Plan, Rollback, Snapshot
 from app.errors import RollbackImpossible
-from tests.certificates import NOW, Authority, Issued, authority, self_signed
+from tests.certificates import NOW, Authority, Issued, authority, ec_key, self_signed
+from tests.connectors.azure_key_vault.shown import version
 
 ELSEWHERE = authority("Elsewhere").issue("old.example")
 SELF_SIGNED = self_signed("old.example")
@@ -39,10 +41,11 @@ def holding(
     new: Issued | None = None,
     key: Issued | None = None,
     chain: tuple[Certificate, ...] | None = None,
+    secret: Secret | None = None,
 ) -> Held:
-    """What is held of *old* without its secret, of what is deployed, and of the caller's key."""
+    """What is held of *old*, of what is deployed, and of the caller's key."""
     held = Held(new.bundle() if new else None, key.bundle().key if key else None)
-    held.previous = Previous(old.leaf, None, chain)
+    held.previous = Previous(old.leaf, secret, chain)
     return held
 
 
@@ -73,6 +76,51 @@ def test_a_chain_that_did_not_sign_the_old_leaf_is_not_put_below_it(
     old: Issued, new: Issued | None
 ) -> None:
     assert previous.chain_for(old.leaf, Held(new.bundle() if new else None)) is None
+
+
+READ: Final = Secret(version_id="v-1", content_type=PFX, value="")
+OTHER: Final = authority("Other").issue()
+RENEWED: Final = authority("Renewed").issue(key=ELSEWHERE.key)
+PLANS = {
+    "secret": (holding(ELSEWHERE, secret=READ), Rollback(plan=Plan.SECRET)),
+    "previous-key": (
+        holding(ELSEWHERE, new=OTHER, key=ELSEWHERE, chain=()),
+        Rollback(plan=Plan.PREVIOUS_KEY),
+    ),
+    "same-key": (
+        holding(ELSEWHERE, new=RENEWED, key=OTHER, chain=()),
+        Rollback(plan=Plan.SAME_KEY),
+    ),
+    "no-key": (
+        holding(ELSEWHERE, new=OTHER, key=OTHER, chain=()),
+        Rollback(plan=Plan.IMPOSSIBLE, reason="key-not-exportable"),
+    ),
+    "nothing": (
+        holding(ELSEWHERE),
+        Rollback(plan=Plan.IMPOSSIBLE, reason="key-not-exportable"),
+    ),
+    "no-chain": (
+        holding(ELSEWHERE, key=ELSEWHERE),
+        Rollback(plan=Plan.IMPOSSIBLE, reason="chain-unknown"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("held", "plan"), PLANS.values(), ids=PLANS)
+def test_how_a_version_could_be_put_back_is_known_by_what_is_held(
+    held: Held, plan: Rollback
+) -> None:
+    current = version(ELSEWHERE)
+
+    assert previous.plan(current, held, "key-not-exportable", expired=False) == plan
+
+
+@pytest.mark.parametrize("held", [held for held, _ in PLANS.values()], ids=PLANS)
+def test_what_has_expired_is_not_put_back_whatever_is_held(held: Held) -> None:
+    """Key Vault would take it, but it serves nobody."""
+    expired = Rollback(plan=Plan.IMPOSSIBLE, reason="certificate-expired")
+
+    assert previous.plan(version(ELSEWHERE), held, None, expired=True) == expired
 
 
 @pytest.mark.parametrize("kind", [PFX, PEM])
@@ -140,3 +188,27 @@ def test_where_there_is_no_plan_the_reason_is_pointed_to(old: Issued) -> None:
     said = "^The previous certificate cannot be put back; `rollback.reason` says why.$"
     with pytest.raises(RollbackImpossible, match=said):
         body(holding(old, key=old), Plan.IMPOSSIBLE)
+
+
+@pytest.mark.parametrize(
+    ("curve", "name"),
+    [(ec.SECP256R1(), "P-256"), (ec.SECP256K1(), "P-256K"), (ec.SECP224R1(), "secp224r1")],
+    ids=lambda one: one if isinstance(one, str) else "curve",
+)
+def test_a_curve_is_named_as_key_vault_names_it_where_it_does(
+    curve: ec.EllipticCurve, name: str
+) -> None:
+    issued = self_signed("old.example", key=ec_key(curve))
+
+    sent = previous.request("", PFX, issued.leaf, {}, enabled=True)
+
+    assert sent["policy"]["key_props"] == {"exportable": True, "kty": "EC", "crv": name}
+
+
+def test_a_policy_says_that_key_vault_tells_of_the_end_and_never_renews(old: Issued) -> None:
+    policy = previous.request("", PFX, old.leaf, {}, enabled=True)["policy"]
+
+    assert policy["issuer"] == {"name": "Unknown"}
+    assert policy["lifetime_actions"] == [
+        {"trigger": {"lifetime_percentage": 80}, "action": {"action_type": "EmailContacts"}}
+    ]
