@@ -78,7 +78,7 @@ def test_a_chain_that_did_not_sign_the_old_leaf_is_not_put_below_it(
     assert previous.chain_for(old.leaf, Held(new.bundle() if new else None)) is None
 
 
-READ: Final = Secret(version_id="v-1", content_type=PFX, value="")
+READ: Final = Secret(version_id="v-1", content_type=PFX, value="", managed=True)
 OTHER: Final = authority("Other").issue()
 RENEWED: Final = authority("Renewed").issue(key=ELSEWHERE.key)
 PLANS = {
