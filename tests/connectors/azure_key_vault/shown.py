@@ -4,10 +4,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from app import pki
-from app.connectors.azure_key_vault.answers import PFX, Listed, Version
+from app.connectors.azure_key_vault.answers import PFX, Listed, Secret, Version
 from app.connectors.azure_key_vault.client import Vault
 from app.connectors.azure_key_vault.tags import DEPLOYMENT_ID
 from app.deployment.model import Deployment, Plan, Rollback, Snapshot, State
+from app.errors import TargetError
 from tests.certificates import NOW, Issued, authority
 from tests.deployment.making import deployment
 
@@ -48,15 +49,21 @@ def rolling_back(version_id: str | None = "v-ours") -> Deployment:
 
 
 class Shown(Vault):
-    """A vault that shows one version, and counts how often it is looked at."""
+    """A vault that shows one version with its secret, and counts how often it is looked at."""
 
-    def __init__(self, shown: Version | None) -> None:
+    def __init__(self, shown: Version | None, secret: Secret | TargetError | None = None) -> None:
         self.shown = shown
+        self.kept = secret
         self.looks = 0
 
     async def latest(self, name: str) -> Version | None:
         self.looks += 1
         return self.shown
+
+    async def secret(self, name: str, version: str = "") -> Secret | None:
+        if isinstance(self.kept, TargetError):
+            raise self.kept
+        return self.kept
 
     async def versions(self, name: str) -> list[Listed]:
         return []
