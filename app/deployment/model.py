@@ -217,7 +217,7 @@ def failed(deployment: Deployment, failure: errors.DeployError) -> Deployment:
     if state is State.ROLLBACK_FAILED and rollback is not None:
         reason = rollback.reason or failure.code
         rollback = replace(rollback, outcome=Outcome.ALSO_FAILED, reason=reason)
-        text = f"{error.message} {_to_a_person(deployment, failure)}"
+        text = f"{error.message} {_to_a_person(deployment, rollback, failure)}"
         error = replace(error, message=text, retryable=False)
     return moved(deployment, state, error=error, rollback=rollback)
 
@@ -238,12 +238,12 @@ def left(deployment: Deployment) -> Deployment:
     return moved(deployment, State.FAILED, error=error)
 
 
-def _to_a_person(deployment: Deployment, failure: errors.DeployError) -> str:
+def _to_a_person(deployment: Deployment, rollback: Rollback, failure: errors.DeployError) -> str:
     """What to do when a rollback failed: where to look, and which version to put back."""
     before, ours = deployment.snapshot, deployment.version_id
-    restored = deployment.rollback.version_id if deployment.rollback else None
     versions = f" Ours is version {ours}." if ours else ""
-    versions += f" The rollback made version {restored}." if restored else ""
+    if rollback.version_id is not None:
+        versions += f" The rollback made version {rollback.version_id}."
     if before is not None:
         versions += f" Put back version {before.version_id}, or import a certificate that is right."
     return (

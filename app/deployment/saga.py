@@ -118,7 +118,7 @@ async def _step(deployment: Deployment, connector: Connector, held: Held) -> Dep
 def _learnt(deployment: Deployment, held: Held) -> Deployment:
     """*deployment* with the versions that its rollback came to know of, even if it then failed."""
     rollback = deployment.rollback
-    if rollback is not None and held.put_back is not None:
+    if rollback is not None:
         rollback = replace(rollback, version_id=held.put_back)
     version = deployment.version_id or held.landed
     return replace(deployment, version_id=version, rollback=rollback)

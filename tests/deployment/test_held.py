@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from app.deployment.connector import Held
+from app.errors import KeyGone
 from tests.certificates import Issued, ec_key
 
 _COPIES: dict[str, Callable[[object], object]] = {
@@ -25,7 +26,7 @@ _TEXTS: dict[str, Callable[[object], str]] = {
 
 @pytest.mark.parametrize("copied", _COPIES.values(), ids=_COPIES)
 def test_what_is_held_cannot_be_copied(copied: Callable[[object], object], held: Held) -> None:
-    with pytest.raises(TypeError, match="never copied or pickled"):
+    with pytest.raises(TypeError, match=r"^what is held .* is never copied or pickled$"):
         copied(held)
 
 
@@ -44,7 +45,9 @@ def test_what_is_held_is_what_was_sent_and_nothing_looked_up_yet(issued: Issued)
     held = Held(bundle, previous_key)
 
     assert (held.bundle, held.previous_key) == (bundle, previous_key)
-    assert (held.previous, held.looked) == (None, None)
+    learnt = (held.previous, held.looked, held.deadline, held.landed, held.put_back)
+    assert learnt == (None,) * 5
+    assert isinstance(held.gone, KeyGone)
 
 
 def test_letting_go_lets_go_of_every_key(issued: Issued) -> None:

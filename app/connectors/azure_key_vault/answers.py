@@ -54,9 +54,7 @@ class Secret:
 
     __slots__ = ("content_type", "managed", "value", "version_id")
 
-    def __init__(
-        self, *, version_id: str, content_type: str, value: str, managed: bool = True
-    ) -> None:
+    def __init__(self, *, version_id: str, content_type: str, value: str, managed: bool) -> None:
         self.version_id = version_id
         self.content_type = content_type
         self.value = value

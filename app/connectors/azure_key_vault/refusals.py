@@ -4,6 +4,7 @@ One table; Azure's texts are read only where status and codes do not tell cases 
 passed on, because they hold subscription and object ids.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,7 +43,7 @@ _BY_STATUS: Final[dict[int, type[errors.TargetError]]] = {
     413: errors.CertificateRejected,
     429: errors.TargetThrottled,
 }
-_LONGEST_CODE: Final = 64
+_CODE: Final = re.compile(r"[0-9A-Za-z.-]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +84,4 @@ def refusal(status: int, body: bytes, request_id: str | None) -> Refusal:
 
 def _code(value: object) -> str | None:
     """A code as Azure writes them; anything longer or stranger is not one, and is not shown."""
-    text = value if isinstance(value, str) else ""
-    sane = 0 < len(text) <= _LONGEST_CODE and text.replace("-", "").replace(".", "").isalnum()
-    return text if sane else None
+    return value if isinstance(value, str) and _CODE.fullmatch(value) else None

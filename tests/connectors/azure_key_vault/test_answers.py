@@ -188,6 +188,11 @@ CATALOGUE = [
     pytest.param(502, None, None, "", "target-unavailable", id="bad-gateway"),
     pytest.param(503, None, None, "", "target-unavailable", id="unavailable"),
     pytest.param(418, None, None, "", "target-unavailable", id="teapot"),
+    pytest.param(
+        403, "Forbidden", "ForbiddenByRbac", FIREWALL, "target-forbidden-rbac", id="inner-first"
+    ),
+    pytest.param(403, "AccessDenied", None, RBAC, "target-forbidden-rbac", id="text-before-code"),
+    pytest.param(403, "AccessDenied", None, "", "target-forbidden-policy", id="code-alone"),
 ]
 
 
@@ -245,6 +250,13 @@ def test_a_code_that_does_not_look_like_one_is_not_shown(code: object) -> None:
 
     assert refused.answer.code is None
     assert refused.answer.inner_code is None
+
+
+@pytest.mark.parametrize("code", ["A", "ForbiddenByRbac", "AKV.10032-b", "x" * 64], ids=shown)
+def test_what_looks_like_a_code_is_shown(code: str) -> None:
+    refused = refusals.refusal(403, orjson.dumps({"error": {"code": code}}), None)
+
+    assert refused.answer.code == code
 
 
 def _soft_deleted(play: Playground, old: Issued) -> None:

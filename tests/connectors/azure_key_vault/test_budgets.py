@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from app.connectors.azure_key_vault import AzureOptions, Patience
-from app.connectors.azure_key_vault.budgets import IMPORT, Allowance, Budgets
+from app.connectors.azure_key_vault.budgets import IMPORT, Allowance, Backoff, Budgets
 from tests.connectors.azure_key_vault.hurry import hurrying
 from tests.connectors.azure_key_vault.rollback.leap import leaping
 
@@ -254,7 +254,7 @@ async def waits(allowance: Allowance, statuses: Sequence[int]) -> list[float]:
     [
         pytest.param([429] * 7, [1, 2, 4, 8, 16, 16, 16], id="longer-each-time"),
         pytest.param([429, 429, 200, 429], [1, 2, 0, 1], id="from-one-again-after-a-success"),
-        pytest.param([429, 503, 429], [1, 0, 2], id="a-failure-is-no-success"),
+        pytest.param([429, 500, 429], [1, 0, 2], id="a-failure-is-no-success"),
         pytest.param([429, 409, 429], [1, 0, 1], id="a-refusal-is-no-throttling"),
         pytest.param([200, 503, 409], [0, 0, 0], id="nothing-without-a-429"),
     ],
@@ -304,6 +304,15 @@ async def test_what_was_sent_before_the_429_makes_the_wait_neither_longer_nor_sh
         second = await allowance.take(IMPORT)
 
     assert [first, second] == pytest.approx([1, 2], abs=0.2)
+
+
+def test_an_answer_at_the_very_end_of_a_wait_counts_again() -> None:
+    backoff = Backoff(CERTAIN)
+    backoff.answered(429, 100)
+
+    backoff.answered(429, 101)
+
+    assert backoff.left(101) == 2
 
 
 async def test_a_wait_is_up_to_a_quarter_longer_so_that_replicas_come_back_one_by_one() -> None:

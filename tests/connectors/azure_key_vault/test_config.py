@@ -168,6 +168,25 @@ def test_tags_beyond_the_limits_are_refused(tags: object, code: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({"certctl-x": "v"}, "Tags that begin with certctl- are set by this service."),
+        (
+            {f"t{number}": "v" for number in range(13)},
+            "Key Vault keeps 15 tags, and three are ours: send 12 at the most.",
+        ),
+        ({"": "v"}, "A tag's name is 1-256 characters, its value at most 256."),
+    ],
+    ids=["reserved", "too-many", "length"],
+)
+def test_a_refusal_of_tags_says_what_may_be_sent(tags: dict[str, str], said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        check(tags=tags)
+
+    assert [one["msg"] for one in refused.value.errors()] == [said]
+
+
+@pytest.mark.parametrize(
     "tags",
     [{}, {"k" * 256: "v" * 256}, {"k": ""}, {f"t{n}": "v" for n in range(12)}, {"certctl": "x"}],
     ids=["none", "longest", "empty-value", "twelve", "nearly-reserved"],
@@ -261,6 +280,15 @@ def test_an_operator_names_the_vaults_that_may_be_deployed_to(
     assert AzureOptions(allowed_vaults=patterns).allows(VAULT) is allowed
 
 
+def test_a_vault_is_counted_with_its_subscription_and_the_others_together() -> None:
+    options = AzureOptions(subscriptions={"my-*": "first", "*.azure.cn": "second", "*-x": "third"})
+
+    names = ("my-x", "our-vault")
+    found = [options.subscription(f"https://{name}.vault.azure.net") for name in names]
+    assert found == ["first", ""]
+    assert options.subscription("https://our-vault.vault.azure.cn") == "second"
+
+
 def _connector(**options: Any) -> AzureKeyVault:  # noqa: ANN401 - the fields of AzureOptions
     made = REGISTRY["AzureKeyVault"].build(
         AzureOptions(**options), environment={}, counted=lambda *_: None, now=lambda: NOW
@@ -280,6 +308,13 @@ def test_what_the_operator_or_key_vault_forbids_is_told_before_anything_is_sent(
 
     assert [one.code for one in faults] == ["vault-not-allowed", "certificate-id-too-long"]
     assert connector.faults(target, None, {})[0].field == "target_config.vault_url"
+
+
+def test_the_longest_id_that_fits_a_tag_is_taken() -> None:
+    connector = _connector()
+    target = connector.target({"vault_url": VAULT, "certificate_name": "api"})
+
+    assert connector.faults(target, None, {"certificate_id": "x" * 256}) == ()
 
 
 @pytest.mark.parametrize(("names", "faults"), [(1, []), (450, []), (900, ["bundle-too-large"])])

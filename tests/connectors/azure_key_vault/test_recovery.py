@@ -8,8 +8,9 @@ import pytest
 from app.deployment.connector import Held
 from app.deployment.model import Deployment, Insist, Plan, State
 from app.emulator import Answer, Fault, StoreAnother
-from tests.certificates import Authority, Issued
+from tests.certificates import Authority, Issued, authority
 from tests.connectors.azure_key_vault.conftest import Open
+from tests.connectors.azure_key_vault.middlebox import Middlebox
 from tests.connectors.azure_key_vault.playground import (
     AT_ONCE,
     Crashed,
@@ -207,7 +208,29 @@ async def test_a_previous_secret_that_cannot_be_read_again_fails_the_rollback(
     run = await play.run(died.final)
 
     assert run.final.state is State.ROLLBACK_FAILED
+    assert run.final.error is not None
+    said = "The previous version's secret is no longer there with its key."
+    assert f"(rollback-impossible): {said}" in run.final.error.message
     assert play.imports() == 1
+
+
+async def test_another_writer_who_came_while_the_previous_secret_was_read_again_is_left_alone(
+    behind: Playground,
+    box: Middlebox,
+    old: Issued,
+    new: Issued,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.connectors.azure_key_vault.before._FRESH_S", 0)
+    behind.store(old)
+    died = await _crashed(behind, new, State.ROLLING_BACK, at=WRONG)
+    theirs = authority("Stranger").issue()
+    box.on("GET", "/secrets/", then=lambda: behind.store(theirs))
+
+    run = await behind.run(died.final)
+
+    assert run.final.state is State.SUPERSEDED
+    assert serves(behind.vault, theirs)
 
 
 async def test_a_rollback_of_the_same_certificate_needs_its_key(

@@ -237,6 +237,9 @@ async def test_a_later_clear_answer_does_not_speak_for_an_earlier_silence(
 
     assert run.final.state is State.FAILED
     assert run.code == "import-outcome-unknown"
+    assert run.final.error is not None
+    assert run.final.error.answer is not None
+    assert run.final.error.answer.status == 503
 
 
 async def test_an_import_that_shows_only_after_a_later_refusal_is_verified(

@@ -4,6 +4,7 @@ from asyncio import Event
 
 import pytest
 
+from app import pki
 from app.deployment.connector import Held
 from app.deployment.model import Plan, State
 from app.emulator import Answer, Drop, Fault
@@ -362,7 +363,9 @@ async def test_what_is_served_is_told(play: Playground, old: Issued) -> None:
     assert served is not None
     assert served.version_id == play.latest.version
     assert served.address == f"{VAULT}/certificates/{NAME}/{served.version_id}"
-    assert served.enabled
+    assert served.serial == pki.serial_text(old.leaf.serial_number)
+    assert served.thumbprint == pki.thumbprint(old.leaf)
+    assert served.enabled is True
 
 
 async def test_a_name_in_other_case_is_the_same_certificate(

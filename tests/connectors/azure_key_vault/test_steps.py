@@ -284,6 +284,7 @@ async def test_the_result_names_the_version_and_the_secret_without_one(
     assert result.deployment_id == version
     assert result.target_address == f"{VAULT}/certificates/{NAME}/{version}"
     assert result.deployed_at == play.now()
+    assert result.message == "The vault serves this certificate; it was read back."
     assert result.metadata == {
         "vault_url": VAULT,
         "certificate_name": NAME,

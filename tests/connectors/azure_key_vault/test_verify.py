@@ -10,11 +10,17 @@ from app.emulator import Answer, Fault, ForgetTags, StaleRead, StoreAnother
 from tests.certificates import Issued
 from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.middlebox import Middlebox
-from tests.connectors.azure_key_vault.playground import AT_ONCE, NAME, Playground, serves
+from tests.connectors.azure_key_vault.playground import AT_ONCE, NAME, Playground, Run, serves
 
 
 def on_read(effect: StaleRead | Answer, count: int | None = 1) -> Fault:
     return Fault(operation="get_certificate", effect=effect, count=count)
+
+
+def told(run: Run) -> str:
+    """What a person reads."""
+    assert run.final.error is not None
+    return run.final.error.message
 
 
 async def test_a_newer_version_of_another_writer_is_left_alone(
@@ -49,6 +55,7 @@ async def test_a_first_import_that_never_shows_fails_with_its_code(
 
     assert run.final.state is State.FAILED
     assert run.code == "verification-failed"
+    assert told(run) == "The vault took the import but keeps serving what was there before."
     assert play.imports() == 1
 
 
@@ -60,8 +67,7 @@ async def test_another_certificate_under_our_version_is_found_out(
     run = await play.deploy(new, at={State.IMPORTING: [wrong]})
 
     assert run.code == "verification-failed"
-    assert run.final.error is not None
-    assert run.final.error.message == "The new version holds another certificate."
+    assert told(run) == "The new version holds another certificate."
 
 
 async def test_a_version_disabled_at_once_is_found_out_and_rolled_back(
@@ -76,6 +82,7 @@ async def test_a_version_disabled_at_once_is_found_out_and_rolled_back(
 
     assert run.final.state is State.ROLLED_BACK
     assert run.code == "verification-failed"
+    assert told(run) == "The new version is disabled, so it is not served."
     assert serves(play.vault, old)
 
 
@@ -105,6 +112,7 @@ async def test_a_deletion_before_the_rollback_says_why_it_failed(
 
     assert run.final.rollback is not None
     assert run.final.rollback.reason == "name-soft-deleted"
+    assert told(run).startswith("The certificate was deleted from the vault meanwhile.")
 
 
 async def test_a_deletion_right_after_the_rollback_is_told(
@@ -127,6 +135,8 @@ async def test_a_deletion_right_after_the_rollback_is_told(
     assert run.final.state is State.ROLLBACK_FAILED
     assert run.final.rollback is not None
     assert run.final.rollback.reason == "verification-failed"
+    said = "(verification-failed): The certificate was deleted from the vault meanwhile."
+    assert said in told(run)
 
 
 async def test_a_read_back_that_shows_the_version_from_before_proves_no_rollback(
@@ -148,6 +158,7 @@ async def test_a_read_back_that_shows_the_version_from_before_proves_no_rollback
     )
 
     assert run.final.state is State.ROLLBACK_FAILED
+    assert "): The vault keeps serving what the rollback undoes. " in told(run)
 
 
 async def test_a_rollback_that_is_disabled_at_once_is_no_rollback(
@@ -167,6 +178,7 @@ async def test_a_rollback_that_is_disabled_at_once_is_no_rollback(
     )
 
     assert run.final.state is State.ROLLBACK_FAILED
+    assert "): What is served after the rollback is something else. " in told(run)
     assert not serves(behind.vault, old)
 
 
@@ -177,6 +189,8 @@ async def test_tags_that_were_forgotten_are_a_warning(play: Playground, new: Iss
 
     assert run.final.state is State.SUCCEEDED
     assert run.warnings == ["tags-differ"]
+    text = "The vault serves the certificate, but without the tags that were sent."
+    assert run.final.warnings[0].message == text
 
 
 async def test_a_rollback_whose_tags_were_forgotten_is_known_by_its_version(
@@ -196,6 +210,29 @@ async def test_a_rollback_whose_tags_were_forgotten_is_known_by_its_version(
     assert run.final.rollback is not None
     assert run.final.rollback.version_id == play.latest.version
     assert serves(play.vault, old)
+
+
+async def test_a_rollback_whose_form_was_changed_at_once_is_known_by_its_version_as_well(
+    behind: Playground, box: Middlebox, old: Issued, new: Issued
+) -> None:
+    behind.store(old)
+
+    def changed() -> None:
+        behind.change_policy(key_props={"exportable": False})
+
+    run = await behind.deploy(
+        new,
+        at={
+            State.IMPORTING: [Fault(operation="import", effect=StoreAnother())],
+            State.ROLLING_BACK: [
+                Fault(operation="import", effect=ForgetTags()),
+                lambda: box.on("POST", "/import", then=changed),
+            ],
+        },
+    )
+
+    assert run.final.state is State.ROLLED_BACK
+    assert serves(behind.vault, old)
 
 
 async def test_verifying_twice_tells_the_same(play: Playground, new: Issued) -> None:

@@ -1,0 +1,182 @@
+"""What a look says: what is there, what an import would change, and what to know about it."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+import pytest
+
+from app import pki
+from app.connectors.azure_key_vault import tags
+from app.connectors.azure_key_vault.answers import PEM, PFX, Secret, Version
+from app.connectors.azure_key_vault.config import AzureKeyVaultTarget
+from app.connectors.azure_key_vault.looking import Looking
+from app.deployment.connector import Held, Standing
+from app.deployment.model import Plan, Rollback, Snapshot
+from app.errors import TargetError, TargetForbiddenRbac
+from app.pki import Notice
+from tests.certificates import NOW
+from tests.conftest import Clock
+from tests.connectors.azure_key_vault.shown import NEW, OLD, Shown, version
+from tests.deployment.making import TARGET, deployment
+
+CONFIG: Final = AzureKeyVaultTarget(
+    vault_url="https://my-vault.vault.azure.net",
+    certificate_name="api-prod",
+    tags=TARGET.config["tags"],
+)
+WANTED: Final = tags.for_import(deployment(NEW))
+KEYED: Final = Secret(
+    version_id="v-now", content_type=PEM, value="-----BEGIN PRIVATE KEY-----", managed=True
+)
+RENEWS: Final = {
+    "issuer": {"name": "Self"},
+    "lifetime_actions": [{"action": {"action_type": "AutoRenew"}}],
+}
+NEXT: Final = "A new version becomes current."
+OTHER: Final = f"The certificate {pki.thumbprint(OLD.leaf)[:16]}… is replaced by another."
+AWAKE: Final = "The name serves again: its current version is disabled."
+TAGS: Final = "The tags are replaced."
+NO_MORE: Final = "Key Vault no longer renews this certificate by itself."
+
+
+async def look(
+    shown: Version | None,
+    secret: Secret | TargetError | None = KEYED,
+    *,
+    read_secrets: bool = True,
+    now: Clock | None = None,
+) -> Standing:
+    looking = Looking(read_secrets=read_secrets, now=now or Clock(NOW))
+    return await looking.take(Shown(shown, secret), CONFIG, deployment(NEW), Held(NEW.bundle()))
+
+
+async def test_where_nothing_is_there_the_first_version_is_made() -> None:
+    found = await look(None, None)
+
+    assert (found.snapshot, found.unchanged, found.warnings) == (None, None, ())
+    assert found.rollback == Rollback(plan=Plan.NOT_NEEDED)
+    assert found.changes == ("The first version under this name is made.",)
+
+
+@pytest.mark.parametrize("managed", [True, False])
+async def test_what_is_there_is_kept_whole(*, managed: bool) -> None:
+    told = {"certctl-managed-by": "certctl"} if managed else {"certctl-managed-by": "terraform"}
+
+    found = await look(version(OLD, tags=told, enabled=False))
+
+    assert found.snapshot == Snapshot(
+        version_id="v-now",
+        serial=pki.serial_text(OLD.leaf.serial_number),
+        thumbprint=pki.thumbprint(OLD.leaf),
+        not_after=OLD.leaf.not_valid_after_utc,
+        enabled=False,
+        managed_by_us=managed,
+        tags=told,
+        attributes={"content_type": PFX, "exportable": True},
+    )
+
+
+CHANGES: Final = {
+    "another": (version(OLD, tags=WANTED), (NEXT, OTHER)),
+    "disabled": (version(NEW, tags=WANTED, enabled=False), (NEXT, AWAKE)),
+    "tags": (version(NEW), (NEXT, TAGS)),
+    "all": (version(OLD, enabled=False, policy=RENEWS), (NEXT, OTHER, AWAKE, TAGS, NO_MORE)),
+    "nothing": (version(NEW, tags=WANTED, policy=RENEWS), ()),
+}
+
+
+@pytest.mark.parametrize(("shown", "changes"), CHANGES.values(), ids=CHANGES)
+async def test_what_an_import_would_change_is_said(
+    shown: Version, changes: tuple[str, ...]
+) -> None:
+    found = await look(shown)
+
+    assert found.changes == changes
+    assert (found.unchanged is not None) is (not changes)
+
+
+@pytest.mark.parametrize(
+    ("policy", "notice"),
+    [
+        (
+            RENEWS,
+            Notice(
+                code="policy-renews-itself",
+                message="The existing policy would let Key Vault replace this certificate by one "
+                "of its own at 80 % of its life. Only an import by us ends that (`force` makes "
+                "one).",
+            ),
+        ),
+        (
+            {"secret_props": {"contentType": PEM}},
+            Notice(
+                code="content-type-changes",
+                message="The secret is PEM now; an import by us makes it PFX. Check who reads it.",
+            ),
+        ),
+        (
+            {"key_props": {"exportable": False}},
+            Notice(
+                code="exportable-changes",
+                message="The key is not exportable now; an import by us makes the new one "
+                "exportable.",
+            ),
+        ),
+    ],
+    ids=["renews-itself", "pem", "not-exportable"],
+)
+async def test_what_to_know_about_a_policy_is_said_in_a_sentence(
+    policy: dict[str, Any], notice: Notice
+) -> None:
+    assert (await look(version(OLD, policy=policy))).warnings == (notice,)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"lifetime_actions": [{"action": {"action_type": "EmailContacts"}}]},
+        {"lifetime_actions": [{"action": None}, {}], "issuer": None},
+        {"lifetime_actions": None},
+        {**RENEWS, "issuer": {"name": "Unknown"}},
+    ],
+    ids=["tells-only", "odd", "none", "cannot"],
+)
+async def test_a_policy_that_cannot_renew_is_nothing_to_know_about(policy: dict[str, Any]) -> None:
+    assert (await look(version(OLD, policy=policy))).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("secret", "asked", "told"),
+    [
+        (KEYED, True, "granted"),
+        (None, True, "granted"),
+        (TargetForbiddenRbac(), True, "denied"),
+        (KEYED, False, "unknown"),
+    ],
+    ids=["read", "none", "refused", "not-asked"],
+)
+@pytest.mark.parametrize("shown", [version(OLD), None], ids=["there", "not-there"])
+async def test_what_our_identity_may_do_is_said_as_far_as_reading_tells(
+    shown: Version | None, secret: Secret | TargetError | None, told: str, *, asked: bool
+) -> None:
+    found = await look(shown, secret, read_secrets=asked)
+
+    assert found.permissions == {
+        "certificates/read": "granted",
+        "certificates/import/action": "unknown",
+        "secrets/getSecret/action": told,
+    }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "plan"), [(-1, Rollback(plan=Plan.SECRET)), (0, None)], ids=["before", "at-its-end"]
+)
+async def test_a_certificate_has_expired_at_its_very_end(
+    seconds: int, plan: Rollback | None
+) -> None:
+    end = OLD.leaf.not_valid_after_utc + timedelta(seconds=seconds)
+
+    found = await look(version(OLD), now=Clock(end))
+
+    expired = Rollback(plan=Plan.IMPOSSIBLE, reason="certificate-expired")
+    assert found.rollback == (plan or expired)
