@@ -34,7 +34,7 @@ class Line:
         """Whether somebody waits here who goes first."""
         return bool(self._ahead)
 
-    async def take(self, told: Callable[[float], None], *, first: bool = False) -> float:
+    async def take(self, told: Callable[[float], None], *, first: bool) -> float:
         """Let one call go when its turn comes; the seconds waited for that.
 
         Args:

@@ -267,6 +267,9 @@ async def test_a_certificate_purged_before_the_rollback_is_not_made_anew(
     )
 
     assert run.final.state is State.ROLLBACK_FAILED
+    assert run.final.error is not None
+    said = "(verification-failed): The certificate was deleted from the vault meanwhile."
+    assert said in run.final.error.message
     assert play.vault.latest(NAME) is None
 
 

@@ -182,6 +182,20 @@ async def test_a_rollback_that_is_disabled_at_once_is_no_rollback(
     assert not serves(behind.vault, old)
 
 
+async def test_the_very_same_certificate_imported_once_more_needs_no_rollback(
+    play: Playground, new: Issued
+) -> None:
+    play.store(new)
+    unreadable = on_read(Answer(status=503), 2)
+
+    run = await play.deploy(new, force=True, at={State.VERIFYING: [unreadable]})
+
+    assert run.final.state is State.ROLLED_BACK
+    assert run.final.rollback is not None
+    assert run.final.rollback.version_id == play.latest.version
+    assert play.imports() == 1
+
+
 async def test_tags_that_were_forgotten_are_a_warning(play: Playground, new: Issued) -> None:
     forgets = Fault(operation="import", effect=ForgetTags())
 

@@ -297,10 +297,12 @@ async def test_what_may_work_later_is_said_to_be_unavailable_and_nothing_is_give
         with pytest.raises(SealingUnavailable):
             await keys.unwrap(wrapped)
 
-    assert [(one["event"], one["operation"]) for one in logs] == [
-        ("sealing.unavailable", "wrap_key"),
-        ("sealing.unavailable", "unwrap_key"),
+    assert [(one["event"], one["operation"], one["key"]) for one in logs] == [
+        ("sealing.unavailable", "wrap_key", KEY),
+        ("sealing.unavailable", "unwrap_key", wrapped.key_id),
     ]
+    for one in logs:
+        assert ("wrap and unwrap" in one["advice"]) is one["code"].startswith("target-forbidden")
     emulator.faults.clear()
     assert await keys.unwrap(wrapped) == DATA_KEY
 
@@ -316,6 +318,8 @@ async def test_a_missing_permission_is_told_to_the_operator(
 
     [line] = logs
     assert (line["code"], line["azure_inner_code"]) == ("target-forbidden-rbac", "ForbiddenByRbac")
+    assert (line["azure_status"], line["azure_code"]) == (403, "Forbidden")
+    assert line["azure_request_id"] is not None
     assert "wrap and unwrap" in line["advice"]
     assert line["key"] == wrapped.key_id
 

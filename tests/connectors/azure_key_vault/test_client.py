@@ -1,0 +1,130 @@
+"""What each call sends, and under which name its answer is counted."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, cast
+
+import orjson
+import pytest
+from azure.core.rest import HttpRequest
+from azure.keyvault.certificates.aio import CertificateClient
+
+from app.connectors.azure_key_vault import AzureOptions, Patience
+from app.connectors.azure_key_vault.budgets import Budgets
+from app.connectors.azure_key_vault.client import Vault
+from app.errors import TargetForbidden
+
+URL: Final = "https://my-vault.vault.azure.net"
+BODY: Final = {"value": "AAAA"}
+Call = Callable[[Vault], Awaitable[object]]
+
+
+class Refusing:
+    """An answer that says no."""
+
+    status_code = 403
+    content = b""
+    headers: Final[dict[str, str]] = {}
+
+
+class Sdk:
+    """The SDK's client, as far as we use it: keeps what is sent, and refuses it."""
+
+    def __init__(self) -> None:
+        self.sent: list[HttpRequest] = []
+        self.closed = False
+
+    async def send_request(self, request: HttpRequest, *, stream: bool) -> Refusing:
+        assert stream
+        self.sent.append(request)
+        return Refusing()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+def opened(sdk: Sdk, counted: list[tuple[str, str]]) -> Vault:
+    budgets = Budgets(
+        AzureOptions(), share=lambda: 1.0, waited=lambda *_: None, patience=Patience()
+    )
+    return Vault(
+        cast(CertificateClient, sdk),
+        lambda operation, status: counted.append((operation, status)),
+        (),
+        budgets.of(URL),
+    )
+
+
+READS: Final[dict[str, tuple[Call, str, str]]] = {
+    "latest": (lambda on: on.latest("api"), "/certificates/api/", "get_certificate"),
+    "version": (
+        lambda on: on.version("api", "v-1"),
+        "/certificates/api/v-1",
+        "get_certificate_version",
+    ),
+    "versions": (
+        lambda on: on.versions("api"),
+        "/certificates/api/versions",
+        "get_certificate_versions",
+    ),
+    "secret": (lambda on: on.secret("api"), "/secrets/api/", "get_secret"),
+    "secret-of-a-version": (lambda on: on.secret("api", "v-1"), "/secrets/api/v-1", "get_secret"),
+    "deleted": (
+        lambda on: on.deleted("api"),
+        "/deletedcertificates/api",
+        "get_deleted_certificate",
+    ),
+    "pending": (
+        lambda on: on.pending("api"),
+        "/certificates/api/pending",
+        "get_certificate_operation",
+    ),
+}
+WRITES: Final[dict[str, tuple[Call, str, str]]] = {
+    "import": (
+        lambda on: on.import_certificate("api", BODY),
+        "/certificates/api/import",
+        "import_certificate",
+    ),
+    "use-key": (
+        lambda on: on.use_key("wrap_key", "/keys/queue/wrapkey", BODY),
+        "/keys/queue/wrapkey",
+        "wrap_key",
+    ),
+}
+
+
+async def sent(call: Call, operation: str) -> HttpRequest:
+    """What *call* sends; its answer is counted."""
+    sdk, counted = Sdk(), list[tuple[str, str]]()
+    with pytest.raises(TargetForbidden):
+        await call(opened(sdk, counted))
+    assert counted == [(operation, "403")]
+    [request] = sdk.sent
+    return request
+
+
+@pytest.mark.parametrize(("call", "path", "operation"), READS.values(), ids=READS)
+async def test_a_read_asks_for_json(call: Call, path: str, operation: str) -> None:
+    request = await sent(call, operation)
+
+    assert (request.method, request.url) == ("GET", path)
+    assert request.headers["Accept"] == "application/json"
+
+
+@pytest.mark.parametrize(("call", "path", "operation"), WRITES.values(), ids=WRITES)
+async def test_what_carries_a_body_says_that_it_is_json(
+    call: Call, path: str, operation: str
+) -> None:
+    request: Any = await sent(call, operation)
+
+    assert (request.method, request.url) == ("POST", path)
+    assert request.headers["Content-Type"] == request.headers["Accept"] == "application/json"
+    assert orjson.loads(request.content) == BODY
+
+
+async def test_closing_a_vault_closes_the_client_of_the_sdk() -> None:
+    sdk = Sdk()
+
+    await opened(sdk, []).aclose()
+
+    assert sdk.closed
