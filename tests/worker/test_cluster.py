@@ -167,12 +167,13 @@ async def test_a_replica_that_falls_silent_is_taken_over_and_writes_nothing_more
     running, _ = await place.submit(silent)
     await place.gate.let(1)
 
-    await start_other()
+    successor = await start_other()
     await place.gate.let(2)
     place.gate.open.set()
 
     assert (await place.end(running)).state is State.SUCCEEDED
     await silent.drain(within=20)
+    await successor.drain(within=20)  # the end is seen before it is told
     actions = [event.action.value.removeprefix("deployment.") for event in other.told]
     assert actions == ["snapshot_taken", "imported", "verified"]
     steps = [step.state for step in await place.store.steps(running.id)]
