@@ -12,7 +12,7 @@ from app.connectors.azure_key_vault.config import AzureKeyVaultTarget
 from app.connectors.azure_key_vault.looking import Looking
 from app.deployment.connector import Held, Standing
 from app.deployment.model import Plan, Rollback, Snapshot
-from app.errors import TargetError, TargetForbiddenRbac
+from app.errors import TargetError, TargetForbiddenRbac, TargetUnavailable
 from app.pki import Notice
 from tests.certificates import NOW
 from tests.conftest import Clock
@@ -180,3 +180,20 @@ async def test_a_certificate_has_expired_at_its_very_end(
 
     expired = Rollback(plan=Plan.IMPOSSIBLE, reason="certificate-expired")
     assert found.rollback == (plan or expired)
+
+
+class Restless(Shown):
+    """A vault in which another version is current at every look."""
+
+    async def latest(self, name: str) -> Version | None:
+        self.looks += 1
+        return version(OLD, f"v-{self.looks}")
+
+
+async def test_a_name_that_others_keep_writing_under_is_left_alone() -> None:
+    looking, vault = Looking(read_secrets=True, now=Clock(NOW)), Restless(None, KEYED)
+
+    with pytest.raises(TargetUnavailable, match=r"^Others keep writing under this name; nothing"):
+        await looking.take(vault, CONFIG, deployment(NEW), Held(NEW.bundle()))
+
+    assert vault.looks == 6  # twice each time
