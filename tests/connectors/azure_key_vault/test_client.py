@@ -22,21 +22,24 @@ class Refusing:
     """An answer that says no."""
 
     status_code = 403
-    content = b""
     headers: Final[dict[str, str]] = {}
+
+    def __init__(self, code: str) -> None:
+        self.content = orjson.dumps({"error": {"code": code}})
 
 
 class Sdk:
     """The SDK's client, as far as we use it: keeps what is sent, and refuses it."""
 
-    def __init__(self) -> None:
+    def __init__(self, code: str = "Forbidden") -> None:
+        self.code = code
         self.sent: list[HttpRequest] = []
         self.closed = False
 
     async def send_request(self, request: HttpRequest, *, stream: bool) -> Refusing:
         assert stream
         self.sent.append(request)
-        return Refusing()
+        return Refusing(self.code)
 
     async def close(self) -> None:
         self.closed = True
@@ -120,6 +123,20 @@ async def test_what_carries_a_body_says_that_it_is_json(
     assert (request.method, request.url) == ("POST", path)
     assert request.headers["Content-Type"] == request.headers["Accept"] == "application/json"
     assert orjson.loads(request.content) == BODY
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("latest", "CertificateNotFound"),
+        ("version", "CertificateNotFound"),
+        ("secret", "SecretNotFound"),
+        ("pending", "PendingCertificateNotFound"),
+    ],
+)
+async def test_only_a_404_says_that_nothing_is_there(call: str, code: str) -> None:
+    with pytest.raises(TargetForbidden):
+        await READS[call][0](opened(Sdk(code), []))
 
 
 async def test_closing_a_vault_closes_the_client_of_the_sdk() -> None:

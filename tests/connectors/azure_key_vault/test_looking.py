@@ -28,6 +28,7 @@ WANTED: Final = tags.for_import(deployment(NEW))
 KEYED: Final = Secret(
     version_id="v-now", content_type=PEM, value="-----BEGIN PRIVATE KEY-----", managed=True
 )
+BEHIND: Final = Secret(version_id="v-before", content_type=PFX, value="", managed=True)
 RENEWS: Final = {
     "issuer": {"name": "Self"},
     "lifetime_actions": [{"action": {"action_type": "AutoRenew"}}],
@@ -197,3 +198,15 @@ async def test_a_name_that_others_keep_writing_under_is_left_alone() -> None:
         await looking.take(vault, CONFIG, deployment(NEW), Held(NEW.bundle()))
 
     assert vault.looks == 6  # twice each time
+
+
+async def test_a_secret_that_is_behind_is_read_for_the_very_version_that_is_current() -> None:
+    looking, vault = Looking(read_secrets=True, now=Clock(NOW)), Shown(version(OLD), BEHIND)
+
+    await looking.take(vault, CONFIG, deployment(NEW), Held(NEW.bundle()))
+
+    assert vault.asked == ["", "v-now"]
+
+
+async def test_what_is_served_already_needs_no_plan() -> None:
+    assert (await look(version(NEW), None)).rollback == Rollback(plan=Plan.NOT_NEEDED)
