@@ -29,6 +29,7 @@ KEYED: Final = Secret(
     version_id="v-now", content_type=PEM, value="-----BEGIN PRIVATE KEY-----", managed=True
 )
 BEHIND: Final = Secret(version_id="v-before", content_type=PFX, value="", managed=True)
+KEYLESS: Final = Secret(version_id="v-now", content_type=PFX, value="", managed=True)
 RENEWS: Final = {
     "issuer": {"name": "Self"},
     "lifetime_actions": [{"action": {"action_type": "AutoRenew"}}],
@@ -209,4 +210,24 @@ async def test_a_secret_that_is_behind_is_read_for_the_very_version_that_is_curr
 
 
 async def test_what_is_served_already_needs_no_plan() -> None:
-    assert (await look(version(NEW), None)).rollback == Rollback(plan=Plan.NOT_NEEDED)
+    found = await look(version(NEW, tags=WANTED), None)
+
+    assert found.rollback == Rollback(plan=Plan.NOT_NEEDED)
+    assert found.unchanged is not None
+    assert found.unchanged.deployed_at == NOW
+
+
+@pytest.mark.parametrize("secret", [None, KEYLESS], ids=["no-secret", "no-key-in-it"])
+async def test_a_key_that_cannot_be_read_cannot_be_put_back(secret: Secret | None) -> None:
+    found = await look(version(OLD), secret)
+
+    reason = "key-not-exportable"
+    assert found.rollback == Rollback(plan=Plan.IMPOSSIBLE, reason=reason)
+
+
+async def test_a_secret_of_the_current_version_is_asked_for_once_though_it_holds_no_key() -> None:
+    looking, vault = Looking(read_secrets=True, now=Clock(NOW)), Shown(version(OLD), KEYLESS)
+
+    await looking.take(vault, CONFIG, deployment(NEW), Held(NEW.bundle()))
+
+    assert (vault.looks, vault.asked) == (1, [""])
