@@ -54,6 +54,7 @@ class Shown(Vault):
     def __init__(self, shown: Version | None, secret: Secret | TargetError | None = None) -> None:
         self.shown = shown
         self.kept = secret
+        self.asked: list[str] = []  # the versions of the secret, the current one is nameless
         self.looks = 0
 
     async def latest(self, name: str) -> Version | None:
@@ -61,6 +62,7 @@ class Shown(Vault):
         return self.shown
 
     async def secret(self, name: str, version: str = "") -> Secret | None:
+        self.asked.append(version)
         if isinstance(self.kept, TargetError):
             raise self.kept
         return self.kept

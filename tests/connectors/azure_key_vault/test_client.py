@@ -10,33 +10,36 @@ from azure.keyvault.certificates.aio import CertificateClient
 
 from app.connectors.azure_key_vault import AzureOptions, Patience
 from app.connectors.azure_key_vault.budgets import Budgets
-from app.connectors.azure_key_vault.client import Vault
-from app.errors import TargetForbidden
+from app.connectors.azure_key_vault.client import Unclear, Vault
+from app.errors import TargetError, TargetForbidden
 
 URL: Final = "https://my-vault.vault.azure.net"
 BODY: Final = {"value": "AAAA"}
 Call = Callable[[Vault], Awaitable[object]]
 
 
-class Refusing:
-    """An answer that says no."""
+class Answer:
+    """What the vault says."""
 
-    status_code = 403
-    content = b""
     headers: Final[dict[str, str]] = {}
+
+    def __init__(self, status: int, body: object) -> None:
+        self.status_code = status
+        self.content = orjson.dumps(body)
 
 
 class Sdk:
-    """The SDK's client, as far as we use it: keeps what is sent, and refuses it."""
+    """The SDK's client, as far as we use it: keeps what is sent, and answers it."""
 
-    def __init__(self) -> None:
+    def __init__(self, status: int = 403, body: object = None) -> None:
+        self.answer = Answer(status, body)
         self.sent: list[HttpRequest] = []
         self.closed = False
 
-    async def send_request(self, request: HttpRequest, *, stream: bool) -> Refusing:
+    async def send_request(self, request: HttpRequest, *, stream: bool) -> Answer:
         assert stream
         self.sent.append(request)
-        return Refusing()
+        return self.answer
 
     async def close(self) -> None:
         self.closed = True
@@ -120,6 +123,40 @@ async def test_what_carries_a_body_says_that_it_is_json(
     assert (request.method, request.url) == ("POST", path)
     assert request.headers["Content-Type"] == request.headers["Accept"] == "application/json"
     assert orjson.loads(request.content) == BODY
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("latest", "CertificateNotFound"),
+        ("version", "CertificateNotFound"),
+        ("secret", "SecretNotFound"),
+        ("pending", "PendingCertificateNotFound"),
+    ],
+)
+async def test_only_a_404_says_that_nothing_is_there(call: str, code: str) -> None:
+    with pytest.raises(TargetForbidden):
+        await READS[call][0](opened(Sdk(403, {"error": {"code": code}}), []))
+
+
+@pytest.mark.parametrize(
+    ("status", "answered"),
+    [(200, True), (201, True), (302, True), (408, False), (500, True), (503, True), (504, False)],
+)
+async def test_an_import_is_unclear_unless_the_vault_says_what_became_of_it(
+    status: int, answered: object
+) -> None:
+    """A 408 and a 504 are somebody else's, who had no answer of the vault's."""
+    with pytest.raises(Unclear) as unclear:
+        await opened(Sdk(status), []).import_certificate("api", BODY)
+
+    assert unclear.value.answered is answered
+
+
+@pytest.mark.parametrize("status", [400, 403, 409, 429, 499])
+async def test_an_import_that_was_refused_was_surely_not_done(status: int) -> None:
+    with pytest.raises(TargetError):
+        await opened(Sdk(status), []).import_certificate("api", BODY)
 
 
 async def test_closing_a_vault_closes_the_client_of_the_sdk() -> None:

@@ -12,7 +12,7 @@ from app.connectors.azure_key_vault.config import AzureKeyVaultTarget
 from app.connectors.azure_key_vault.looking import Looking
 from app.deployment.connector import Held, Standing
 from app.deployment.model import Plan, Rollback, Snapshot
-from app.errors import TargetError, TargetForbiddenRbac
+from app.errors import TargetError, TargetForbiddenRbac, TargetUnavailable
 from app.pki import Notice
 from tests.certificates import NOW
 from tests.conftest import Clock
@@ -28,6 +28,8 @@ WANTED: Final = tags.for_import(deployment(NEW))
 KEYED: Final = Secret(
     version_id="v-now", content_type=PEM, value="-----BEGIN PRIVATE KEY-----", managed=True
 )
+BEHIND: Final = Secret(version_id="v-before", content_type=PFX, value="", managed=True)
+KEYLESS: Final = Secret(version_id="v-now", content_type=PFX, value="", managed=True)
 RENEWS: Final = {
     "issuer": {"name": "Self"},
     "lifetime_actions": [{"action": {"action_type": "AutoRenew"}}],
@@ -180,3 +182,52 @@ async def test_a_certificate_has_expired_at_its_very_end(
 
     expired = Rollback(plan=Plan.IMPOSSIBLE, reason="certificate-expired")
     assert found.rollback == (plan or expired)
+
+
+class Restless(Shown):
+    """A vault in which another version is current at every look."""
+
+    async def latest(self, name: str) -> Version | None:
+        self.looks += 1
+        return version(OLD, f"v-{self.looks}")
+
+
+async def test_a_name_that_others_keep_writing_under_is_left_alone() -> None:
+    looking, vault = Looking(read_secrets=True, now=Clock(NOW)), Restless(None, KEYED)
+
+    with pytest.raises(TargetUnavailable, match=r"^Others keep writing under this name; nothing"):
+        await looking.take(vault, CONFIG, deployment(NEW), Held(NEW.bundle()))
+
+    assert vault.looks == 6  # twice each time
+
+
+async def test_a_secret_that_is_behind_is_read_for_the_very_version_that_is_current() -> None:
+    looking, vault = Looking(read_secrets=True, now=Clock(NOW)), Shown(version(OLD), BEHIND)
+
+    await looking.take(vault, CONFIG, deployment(NEW), Held(NEW.bundle()))
+
+    assert vault.asked == ["", "v-now"]
+
+
+async def test_what_is_served_already_needs_no_plan() -> None:
+    found = await look(version(NEW, tags=WANTED), None)
+
+    assert found.rollback == Rollback(plan=Plan.NOT_NEEDED)
+    assert found.unchanged is not None
+    assert found.unchanged.deployed_at == NOW
+
+
+@pytest.mark.parametrize("secret", [None, KEYLESS], ids=["no-secret", "no-key-in-it"])
+async def test_a_key_that_cannot_be_read_cannot_be_put_back(secret: Secret | None) -> None:
+    found = await look(version(OLD), secret)
+
+    reason = "key-not-exportable"
+    assert found.rollback == Rollback(plan=Plan.IMPOSSIBLE, reason=reason)
+
+
+async def test_a_secret_of_the_current_version_is_asked_for_once_though_it_holds_no_key() -> None:
+    looking, vault = Looking(read_secrets=True, now=Clock(NOW)), Shown(version(OLD), KEYLESS)
+
+    await looking.take(vault, CONFIG, deployment(NEW), Held(NEW.bundle()))
+
+    assert (vault.looks, vault.asked) == (1, [""])

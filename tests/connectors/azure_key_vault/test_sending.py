@@ -171,11 +171,14 @@ async def test_an_unclear_import_that_cannot_be_looked_at_is_said_to_be_unknown(
     blind = Fault(operation="get_certificate", effect=Answer(status=503), count=ALWAYS)
 
     run = await play.deploy(
-        new, at={State.IMPORTING: [on_import(Answer(status=503, applied=True)), blind]}
+        new, at={State.IMPORTING: [on_import(Answer(status=502, applied=True)), blind]}
     )
 
     assert run.final.state is State.ROLLBACK_FAILED
     assert run.code == "import-outcome-unknown"
+    assert run.final.error is not None
+    assert run.final.error.answer is not None  # of the import, not of the look
+    assert run.final.error.answer.status == 502
     assert play.imports() == 1
 
 

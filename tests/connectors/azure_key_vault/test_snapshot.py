@@ -207,7 +207,7 @@ async def test_a_refused_secret_is_remembered_for_ten_minutes(
     play.now.move(599)
     await play.deploy(ca.issue())
     assert play.calls.count("get_secret") == 1
-    play.now.move(2)
+    play.now.move(1)
     play.emulator.allow_all()
     run = await play.deploy(ca.issue())
 

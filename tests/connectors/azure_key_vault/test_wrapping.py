@@ -64,6 +64,7 @@ async def opened(
     ca_bundle: str,
     *keys: str,
     variables: dict[str, str] | None = None,
+    counted: Callable[[str, str], None] = uncounted,
     **options: Any,  # noqa: ANN401 - the fields of AzureOptions
 ) -> AsyncIterator[OpenWrapping]:
     http_challenge_cache.clear()
@@ -76,7 +77,7 @@ async def opened(
     made = REGISTRY["AzureKeyVault"].build_wrapping(
         AzureOptions(**{**usual, **options}),
         environment=environment(emulator) if variables is None else variables,
-        counted=uncounted,
+        counted=counted,
         patience=AT_ONCE,
     )
     assert made is not None
@@ -177,6 +178,29 @@ async def test_the_two_data_actions_that_the_readme_names_suffice(
     emulator.assign(emulator.client_id, least, vault="sealing-vault", name="queue")
 
     assert await keys.unwrap(await keys.wrap(DATA_KEY)) == DATA_KEY
+
+
+async def test_each_use_of_a_key_is_counted_with_its_operation(
+    open_keys: OpenKeys, emulator: Emulator
+) -> None:
+    add_key(emulator)
+    counted: list[tuple[str, str]] = []
+
+    async with open_keys(counted=lambda *answer: counted.append(answer)) as keys:
+        await keys.unwrap(await keys.wrap(DATA_KEY))
+
+    assert counted == [("wrap_key", "200"), ("unwrap_key", "200")]
+
+
+async def test_a_key_may_be_named_as_its_path_is(open_keys: OpenKeys, emulator: Emulator) -> None:
+    key = f"{KEY.rpartition('/')[0]}/keys"
+    made = add_key(emulator, key)
+
+    async with open_keys(key) as keys:
+        wrapped = await keys.wrap(DATA_KEY)
+
+        assert wrapped.key_id == made
+        assert await keys.unwrap(wrapped) == DATA_KEY
 
 
 async def test_a_throttled_or_failing_vault_is_asked_once_more(
