@@ -54,14 +54,17 @@ class Shown(Vault):
     def __init__(self, shown: Version | None, secret: Secret | TargetError | None = None) -> None:
         self.shown = shown
         self.kept = secret
+        self.names: set[str] = set()
         self.asked: list[str] = []  # the versions of the secret, the current one is nameless
         self.looks = 0
 
     async def latest(self, name: str) -> Version | None:
+        self.names.add(name)
         self.looks += 1
         return self.shown
 
     async def secret(self, name: str, version: str = "") -> Secret | None:
+        self.names.add(name)
         self.asked.append(version)
         if isinstance(self.kept, TargetError):
             raise self.kept

@@ -9,7 +9,7 @@ from azure.core.rest import HttpRequest
 from azure.keyvault.certificates.aio import CertificateClient
 
 from app.connectors.azure_key_vault import AzureOptions, Patience
-from app.connectors.azure_key_vault.budgets import Budgets
+from app.connectors.azure_key_vault.budgets import Allowance, Budgets
 from app.connectors.azure_key_vault.client import Unclear, Vault
 from app.errors import TargetError, TargetForbidden
 
@@ -157,6 +157,24 @@ async def test_an_import_is_unclear_unless_the_vault_says_what_became_of_it(
 async def test_an_import_that_was_refused_was_surely_not_done(status: int) -> None:
     with pytest.raises(TargetError):
         await opened(Sdk(status), []).import_certificate("api", BODY)
+
+
+class Waiting(Allowance):
+    """Lets a call go after so many seconds, by its word."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    async def take(self, operation: str, *, first: bool = False) -> float:
+        return self.seconds
+
+
+@pytest.mark.parametrize(("seconds", "waited"), [(0.0, False), (0.01, True), (10.0, True)])
+async def test_however_short_a_wait_for_room_was_it_is_told(seconds: float, waited: object) -> None:
+    """Another writer may have come meanwhile."""
+    vault = Vault(cast(CertificateClient, Sdk()), lambda *_: None, (), Waiting(seconds))
+
+    assert await vault.room(first=False) is waited
 
 
 async def test_closing_a_vault_closes_the_client_of_the_sdk() -> None:

@@ -48,8 +48,10 @@ async def look(
     read_secrets: bool = True,
     now: Clock | None = None,
 ) -> Standing:
-    looking = Looking(read_secrets=read_secrets, now=now or Clock(NOW))
-    return await looking.take(Shown(shown, secret), CONFIG, deployment(NEW), Held(NEW.bundle()))
+    looking, vault = Looking(read_secrets=read_secrets, now=now or Clock(NOW)), Shown(shown, secret)
+    found = await looking.take(vault, CONFIG, deployment(NEW), Held(NEW.bundle()))
+    assert vault.names == {"api-prod"}
+    return found
 
 
 async def test_where_nothing_is_there_the_first_version_is_made() -> None:
@@ -207,6 +209,7 @@ async def test_a_secret_that_is_behind_is_read_for_the_very_version_that_is_curr
     await looking.take(vault, CONFIG, deployment(NEW), Held(NEW.bundle()))
 
     assert vault.asked == ["", "v-now"]
+    assert vault.names == {"api-prod"}
 
 
 async def test_what_is_served_already_needs_no_plan() -> None:
