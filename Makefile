@@ -54,11 +54,8 @@ check: $(VENV)/.dev ## Every guard that needs no running: style, architecture, t
 
 clients: $(AZ)/.made $(JS)/node_modules/.package-lock.json ## The other clients that the tests use: az and the JavaScript SDK
 
-# One more than there are cores: some tests wait for real processes most of their time.
-WORKERS := $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
-
 test: check clients ## Everything .ci/run runs: the guards, then the tests with branch coverage
-	$(RUN) pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term --cov-fail-under=95
+	$(RUN) pytest -n auto --dist loadfile --cov --cov-report=term --cov-fail-under=95
 	$(RUN) coverage report --include='app/deployment/*,app/pki.py,app/errors.py' --fail-under=100
 
 chaos: $(VENV)/.dev ## A minute of three replicas in a storm, another one each time
