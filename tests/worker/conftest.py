@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,9 @@ async def _place(
         yield place
 
 
-@pytest.fixture(name="start")
-async def _start(place: Place) -> AsyncIterator[Start]:
+@asynccontextmanager
+async def starting(place: Place) -> AsyncIterator[Start]:
+    """What starts workers at *place*; they are drained in the end."""
     started: list[AnyWorker] = []
 
     async def start(**bounds: int) -> AnyWorker:
@@ -36,3 +38,9 @@ async def _start(place: Place) -> AsyncIterator[Start]:
     yield start
     for worker in started:
         await worker.drain(within=0)
+
+
+@pytest.fixture(name="start")
+async def _start(place: Place) -> AsyncIterator[Start]:
+    async with starting(place) as start:
+        yield start

@@ -18,7 +18,7 @@ from app.worker import Beats, ClusterWorker
 from tests.certificates import NOW, Authority
 from tests.conftest import Clock
 from tests.postgres import Postgres
-from tests.worker.conftest import Start
+from tests.worker.conftest import Start, starting
 from tests.worker.place import PORTAL, Place, on_postgres
 
 QUICK = Beats(heartbeat_s=0.05, takeover_s=0.5)
@@ -59,18 +59,8 @@ async def _other(
 
 @pytest.fixture(name="start_other")
 async def _start_other(other: Place) -> AsyncIterator[Start]:
-    started: list[ClusterWorker] = []
-
-    async def start(**bounds: int) -> ClusterWorker:
-        worker = other.worker(**bounds)
-        assert isinstance(worker, ClusterWorker)
-        await worker.start()
-        started.append(worker)
-        return worker
-
-    yield start
-    for worker in started:
-        await worker.drain(within=0)
+    async with starting(other) as start:
+        yield start
 
 
 def taking_only(place: Place) -> ClusterWorker:
