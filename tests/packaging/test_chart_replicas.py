@@ -85,6 +85,29 @@ def test_the_network_policy_lets_out_to_postgresql(chart: Chart) -> None:
     assert ports == [53, 53, 443, 5432]
 
 
+def test_the_ca_of_the_database_is_mounted_and_told_to_whoever_connects(chart: Chart) -> None:
+    trusting = {"postgres": {"existingSecret": "database", "caBundle": {"configMap": "trust"}}}
+    manifests = chart.render({**CLUSTER, **trusting})
+
+    for template in (pod(manifests), one(manifests, "Job")["spec"]["template"]):
+        [only] = template["spec"]["containers"]
+        told = {entry["name"]: entry.get("value") for entry in only["env"]}
+        [mount] = [m for m in only["volumeMounts"] if m["name"] == "postgres-ca"]
+        [volume] = [v for v in template["spec"]["volumes"] if v["name"] == "postgres-ca"]
+
+        assert told["PGSSLMODE"] == "verify-full"
+        assert told["PGSSLROOTCERT"] == f"{mount['mountPath']}/ca.crt"
+        assert mount["readOnly"] is True
+        assert volume["configMap"]["name"] == "trust"
+
+
+def test_without_a_ca_the_address_decides_alone(chart: Chart) -> None:
+    manifests = chart.render(CLUSTER)
+
+    assert not [name for name in environment(manifests) if name.startswith("PG")]
+    assert "volumes" not in one(manifests, "Job")["spec"]["template"]["spec"]
+
+
 def test_without_postgresql_there_is_no_migration_and_nothing_that_seals(chart: Chart) -> None:
     manifests = chart.render(FULL)
 

@@ -127,6 +127,11 @@ SECTIONS = {path: part for path, part in described(SCHEMA) if "properties" in pa
             id="nothing-to-seal",
         ),
         pytest.param(
+            {"access": ACCESS, "postgres": {"caBundle": {"configMap": "trust"}}},
+            "postgres.caBundle.configMap is given but no postgres.existingSecret",
+            id="a-ca-of-no-database",
+        ),
+        pytest.param(
             {"access": ACCESS, "networkPolicy": {"enabled": True}},
             "networkPolicy.enabled needs networkPolicy.callers",
             id="a-policy-that-lets-everyone-in",

@@ -62,6 +62,7 @@ CLUSTER: Values = {
 }
 IN_VAULT: Values = {
     **CLUSTER,
+    "postgres": {"existingSecret": "database", "caBundle": {"configMap": "trust"}},
     "sealing": {"vaultKeys": ["https://my-sealing.vault.azure.net/keys/queue"]},
 }
 every_way = pytest.mark.parametrize(

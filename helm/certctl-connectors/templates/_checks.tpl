@@ -31,6 +31,9 @@
 {{- if and .Values.postgres.existingSecret .Values.persistence.existingClaim }}
 {{- fail "postgres.existingSecret and persistence.existingClaim are both given: the record is in one place only." }}
 {{- end }}
+{{- if and .Values.postgres.caBundle.configMap (not .Values.postgres.existingSecret) }}
+{{- fail "postgres.caBundle.configMap is given but no postgres.existingSecret: without PostgreSQL there is nothing to check with it." }}
+{{- end }}
 {{- if and .Values.sealing.existingSecret .Values.sealing.vaultKeys }}
 {{- fail "sealing.existingSecret and sealing.vaultKeys are both given: keep one of them." }}
 {{- end }}

@@ -84,6 +84,45 @@ capabilities:
 {{- else }}
   value: sqlite:////data/certctl-connectors.db
 {{- end }}
+{{- if .Values.postgres.caBundle.configMap }}
+# PostgreSQL's client reads these itself, and prefers what the address says.
+- name: PGSSLMODE
+  value: verify-full
+- name: PGSSLROOTCERT
+  value: /etc/certctl-connectors/postgres-ca/{{ .Values.postgres.caBundle.key }}
+{{- end }}
+{{- end }}
+
+{{- define "certctl-connectors.storeMounts" -}}
+{{- if not .Values.postgres.existingSecret }}
+- name: data
+  mountPath: /data
+{{- end }}
+{{- if .Values.postgres.caBundle.configMap }}
+- name: postgres-ca
+  mountPath: /etc/certctl-connectors/postgres-ca
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "certctl-connectors.storeVolumes" -}}
+{{- if not .Values.postgres.existingSecret }}
+- name: data
+  {{- if .Values.persistence.enabled }}
+  persistentVolumeClaim:
+    claimName: {{ include "certctl-connectors.claim" . }}
+  {{- else }}
+  emptyDir: {}
+  {{- end }}
+{{- end }}
+{{- if .Values.postgres.caBundle.configMap }}
+- name: postgres-ca
+  configMap:
+    name: {{ .Values.postgres.caBundle.configMap }}
+    items:
+      - key: {{ .Values.postgres.caBundle.key }}
+        path: {{ .Values.postgres.caBundle.key }}
+{{- end }}
 {{- end }}
 
 {{/* The settings of the service that the chart decides. Secrets come by reference only. */}}
