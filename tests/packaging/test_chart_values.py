@@ -98,6 +98,11 @@ SECTIONS = {path: part for path, part in described(SCHEMA) if "properties" in pa
             id="two-pods-on-one-file",
         ),
         pytest.param(
+            {"access": ACCESS, "workers": {"replicas": 1}},
+            "Workers of their own need PostgreSQL",
+            id="workers-apart-on-one-file",
+        ),
+        pytest.param(
             {
                 "access": ACCESS,
                 "postgres": {"existingSecret": "database"},
