@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parents[2] / "helm" / "certctl-connectors"
+_COMPONENT = "app.kubernetes.io/component"
 
 Manifest = dict[str, Any]
 Values = Mapping[str, Any]
@@ -62,10 +63,11 @@ class Chart:
         return answer
 
 
-def one(manifests: list[Manifest], kind: str) -> Manifest:
-    """The one manifest of a kind."""
-    [found] = [manifest for manifest in manifests if manifest["kind"] == kind]
-    return found
+def one(manifests: list[Manifest], kind: str, of: str | None = None) -> Manifest:
+    """The one manifest of a kind, *of* the `api` or the `worker` where each has one."""
+    found = [manifest for manifest in manifests if manifest["kind"] == kind]
+    [only] = [m for m in found if of in {None, m["metadata"]["labels"].get(_COMPONENT)}]
+    return only
 
 
 def kinds(manifests: list[Manifest]) -> set[str]:
@@ -73,15 +75,15 @@ def kinds(manifests: list[Manifest]) -> set[str]:
     return {manifest["kind"] for manifest in manifests}
 
 
-def pod(manifests: list[Manifest]) -> Manifest:
+def pod(manifests: list[Manifest], of: str = "api") -> Manifest:
     """The pod's template: `metadata` and `spec`."""
-    template: Manifest = one(manifests, "Deployment")["spec"]["template"]
+    template: Manifest = one(manifests, "Deployment", of)["spec"]["template"]
     return template
 
 
-def container(manifests: list[Manifest]) -> Manifest:
+def container(manifests: list[Manifest], of: str = "api") -> Manifest:
     """The pod's one container."""
-    [only] = pod(manifests)["spec"]["containers"]
+    [only] = pod(manifests, of)["spec"]["containers"]
     found: Manifest = only
     return found
 

@@ -1,7 +1,7 @@
 """The chart with PostgreSQL: many pods, a schema that is migrated before them, and what seals."""
 
 from tests.packaging.chart import Chart, Manifest, container, environment, kinds, one, pod
-from tests.packaging.values import CLIENT_ID, CLUSTER, FULL, IN_VAULT, OWN, PEERS
+from tests.packaging.values import APART, CLIENT_ID, CLUSTER, FULL, IN_VAULT, OWN, PEERS
 
 
 def secrets(manifests: list[Manifest]) -> dict[str, str]:
@@ -15,7 +15,13 @@ def test_many_pods_share_a_database_and_replace_one_another_without_a_pause(char
     spec = one(manifests, "Deployment")["spec"]
 
     assert (spec["replicas"], spec["strategy"]) == (3, {"type": "RollingUpdate"})
-    assert kinds(manifests) == {"Deployment", "Service", "ServiceAccount", "Job"}
+    assert kinds(manifests) == {
+        "Deployment",
+        "Service",
+        "ServiceAccount",
+        "Job",
+        "PodDisruptionBudget",
+    }
     assert environment(manifests)["QUEUE__MODE"] == "postgres"
 
 
@@ -83,6 +89,77 @@ def test_the_network_policy_lets_out_to_postgresql(chart: Chart) -> None:
     ]
 
     assert ports == [53, 53, 443, 5432]
+
+
+def test_the_ca_of_the_database_is_mounted_and_told_to_whoever_connects(chart: Chart) -> None:
+    trusting = {"postgres": {"existingSecret": "database", "caBundle": {"configMap": "trust"}}}
+    manifests = chart.render({**CLUSTER, **trusting})
+
+    for template in (pod(manifests), one(manifests, "Job")["spec"]["template"]):
+        [only] = template["spec"]["containers"]
+        told = {entry["name"]: entry.get("value") for entry in only["env"]}
+        [mount] = [m for m in only["volumeMounts"] if m["name"] == "postgres-ca"]
+        [volume] = [v for v in template["spec"]["volumes"] if v["name"] == "postgres-ca"]
+
+        assert told["PGSSLMODE"] == "verify-full"
+        assert told["PGSSLROOTCERT"] == f"{mount['mountPath']}/ca.crt"
+        assert mount["readOnly"] is True
+        assert volume["configMap"]["name"] == "trust"
+
+
+def test_without_a_ca_the_address_decides_alone(chart: Chart) -> None:
+    manifests = chart.render(CLUSTER)
+
+    assert not [name for name in environment(manifests) if name.startswith("PG")]
+    assert "volumes" not in one(manifests, "Job")["spec"]["template"]["spec"]
+
+
+def test_nodes_are_drained_of_one_pod_at_a_time_even_while_none_is_ready(chart: Chart) -> None:
+    manifests = chart.render(APART)
+
+    for of in ("api", "worker"):
+        budget = one(manifests, "PodDisruptionBudget", of)["spec"]
+        assert budget["maxUnavailable"] == 1
+        assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+        assert budget["selector"] == one(manifests, "Deployment", of)["spec"]["selector"]
+
+
+def test_pods_are_placed_on_nodes_apart_where_that_can_be(chart: Chart) -> None:
+    manifests = chart.render(APART)
+
+    for of in ("api", "worker"):
+        affinity = pod(manifests, of)["spec"]["affinity"]
+        selector = one(manifests, "Deployment", of)["spec"]["selector"]
+        term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": selector}
+        preferred = [{"weight": 100, "podAffinityTerm": term}]
+        assert affinity == {
+            "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}
+        }
+
+
+def test_a_pod_alone_has_no_budget_and_goes_anywhere(chart: Chart) -> None:
+    alone = {**CLUSTER, "replicas": 1, "workers": {"replicas": 1}}
+    manifests = chart.render(alone)
+
+    assert "PodDisruptionBudget" not in kinds(manifests)
+    assert not [of for of in ("api", "worker") if "affinity" in pod(manifests, of)["spec"]]
+
+
+def test_each_kind_of_pod_is_counted_by_itself(chart: Chart) -> None:
+    manifests = chart.render({**CLUSTER, "replicas": 1, "workers": {"replicas": 2}})
+
+    assert one(manifests, "PodDisruptionBudget")["metadata"]["name"].endswith("-worker")
+    assert "affinity" not in pod(manifests)["spec"]
+    assert "affinity" in pod(manifests, "worker")["spec"]
+
+
+def test_budgets_can_be_switched_off_and_a_given_affinity_replaces_ours(chart: Chart) -> None:
+    given: Manifest = {"nodeAffinity": {}}
+    off = {"affinity": given, "podDisruptionBudget": {"enabled": False}}
+    manifests = chart.render({**APART, **off})
+
+    assert "PodDisruptionBudget" not in kinds(manifests)
+    assert [pod(manifests, of)["spec"]["affinity"] for of in ("api", "worker")] == [given, given]
 
 
 def test_without_postgresql_there_is_no_migration_and_nothing_that_seals(chart: Chart) -> None:

@@ -98,6 +98,11 @@ SECTIONS = {path: part for path, part in described(SCHEMA) if "properties" in pa
             id="two-pods-on-one-file",
         ),
         pytest.param(
+            {"access": ACCESS, "workers": {"replicas": 1}},
+            "Workers of their own need PostgreSQL",
+            id="workers-apart-on-one-file",
+        ),
+        pytest.param(
             {
                 "access": ACCESS,
                 "postgres": {"existingSecret": "database"},
@@ -125,6 +130,11 @@ SECTIONS = {path: part for path, part in described(SCHEMA) if "properties" in pa
             {"access": ACCESS, "sealing": {"existingSecret": "sealing"}},
             "Sealing keys are given but no postgres.existingSecret",
             id="nothing-to-seal",
+        ),
+        pytest.param(
+            {"access": ACCESS, "postgres": {"caBundle": {"configMap": "trust"}}},
+            "postgres.caBundle.configMap is given but no postgres.existingSecret",
+            id="a-ca-of-no-database",
         ),
         pytest.param(
             {"access": ACCESS, "networkPolicy": {"enabled": True}},

@@ -62,7 +62,14 @@ CLUSTER: Values = {
 }
 IN_VAULT: Values = {
     **CLUSTER,
+    "postgres": {"existingSecret": "database", "caBundle": {"configMap": "trust"}},
     "sealing": {"vaultKeys": ["https://my-sealing.vault.azure.net/keys/queue"]},
+}
+APART: Values = {
+    **CLUSTER,
+    "workers": {"replicas": 2},
+    "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "networkPolicy": {"enabled": True, "callers": PEERS},
 }
 every_way = pytest.mark.parametrize(
     "values",
@@ -73,5 +80,6 @@ every_way = pytest.mark.parametrize(
         pytest.param(OWN, id="all-brought-along"),
         pytest.param(CLUSTER, id="many-replicas"),
         pytest.param(IN_VAULT, id="many-replicas-with-sealing-keys-in-a-vault"),
+        pytest.param(APART, id="workers-apart"),
     ],
 )

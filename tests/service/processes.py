@@ -110,13 +110,17 @@ class Process:
 
 
 class Home:
-    """A folder with an access file and a record, and the settings of a service that lives there."""
+    """A folder with an access file and a record, and the settings of a service that lives there.
+
+    What is put into `also` is in its environment as it is.
+    """
 
     def __init__(self, folder: Path, emulator: Emulator) -> None:
         self.folder = folder
         self.emulator = emulator
         emulator.write_ca(folder / "ca.pem")
         self.token, _ = main.new_caller("portal", folder / "callers.toml")
+        self.also: dict[str, str] = {}
 
     def environment(self, **settings: str) -> dict[str, str]:
         ours = {
@@ -133,6 +137,7 @@ class Home:
             "AZURE_TENANT_ID": self.emulator.tenant_id,
             "AZURE_CLIENT_ID": self.emulator.client_id,
             "AZURE_CLIENT_SECRET": self.emulator.client_secret,
+            **self.also,
         }
 
     @contextmanager

@@ -28,8 +28,14 @@
 {{- if and (gt (int .Values.replicas) 1) (not .Values.postgres.existingSecret) }}
 {{- fail "More than one replica needs PostgreSQL: name the Secret with its address in postgres.existingSecret, or keep replicas at 1." }}
 {{- end }}
+{{- if and .Values.workers.replicas (not .Values.postgres.existingSecret) }}
+{{- fail "Workers of their own need PostgreSQL: name the Secret with its address in postgres.existingSecret, or keep workers.replicas at 0." }}
+{{- end }}
 {{- if and .Values.postgres.existingSecret .Values.persistence.existingClaim }}
 {{- fail "postgres.existingSecret and persistence.existingClaim are both given: the record is in one place only." }}
+{{- end }}
+{{- if and .Values.postgres.caBundle.configMap (not .Values.postgres.existingSecret) }}
+{{- fail "postgres.caBundle.configMap is given but no postgres.existingSecret: without PostgreSQL there is nothing to check with it." }}
 {{- end }}
 {{- if and .Values.sealing.existingSecret .Values.sealing.vaultKeys }}
 {{- fail "sealing.existingSecret and sealing.vaultKeys are both given: keep one of them." }}

@@ -12,14 +12,37 @@
 {{- end }}
 {{- end }}
 
+{{/* What runs, a Deployment each: all of it together, or the API and the workers apart. Each has its
+own name to be selected by, and the API's never changes, because a Deployment's selector must not.
+`merge $part $` is what a template of a part is given. */}}
+{{- define "certctl-connectors.parts" -}}
+- component: api
+  name: {{ include "certctl-connectors.name" . | quote }}
+  fullname: {{ include "certctl-connectors.fullname" . | quote }}
+  args: [serve{{ if .Values.workers.replicas }}, --no-worker{{ end }}]
+  replicas: {{ .Values.replicas }}
+  resources: {{ .Values.resources | toJson }}
+{{- if .Values.workers.replicas }}
+- component: worker
+  name: {{ printf "%s-worker" (include "certctl-connectors.name" . | trunc 56 | trimSuffix "-") }}
+  fullname: {{ printf "%s-worker" (include "certctl-connectors.fullname" . | trunc 56 | trimSuffix "-") }}
+  args: [work]
+  replicas: {{ .Values.workers.replicas }}
+  resources: {{ .Values.workers.resources | default .Values.resources | toJson }}
+{{- end }}
+{{- end }}
+
 {{- define "certctl-connectors.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "certctl-connectors.name" . }}
+app.kubernetes.io/name: {{ .name | default (include "certctl-connectors.name" .) }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{- define "certctl-connectors.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "certctl-connectors.selectorLabels" . }}
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
@@ -83,6 +106,45 @@ capabilities:
       key: {{ .Values.postgres.key }}
 {{- else }}
   value: sqlite:////data/certctl-connectors.db
+{{- end }}
+{{- if .Values.postgres.caBundle.configMap }}
+# PostgreSQL's client reads these itself, and prefers what the address says.
+- name: PGSSLMODE
+  value: verify-full
+- name: PGSSLROOTCERT
+  value: /etc/certctl-connectors/postgres-ca/{{ .Values.postgres.caBundle.key }}
+{{- end }}
+{{- end }}
+
+{{- define "certctl-connectors.storeMounts" -}}
+{{- if not .Values.postgres.existingSecret }}
+- name: data
+  mountPath: /data
+{{- end }}
+{{- if .Values.postgres.caBundle.configMap }}
+- name: postgres-ca
+  mountPath: /etc/certctl-connectors/postgres-ca
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "certctl-connectors.storeVolumes" -}}
+{{- if not .Values.postgres.existingSecret }}
+- name: data
+  {{- if .Values.persistence.enabled }}
+  persistentVolumeClaim:
+    claimName: {{ include "certctl-connectors.claim" . }}
+  {{- else }}
+  emptyDir: {}
+  {{- end }}
+{{- end }}
+{{- if .Values.postgres.caBundle.configMap }}
+- name: postgres-ca
+  configMap:
+    name: {{ .Values.postgres.caBundle.configMap }}
+    items:
+      - key: {{ .Values.postgres.caBundle.key }}
+        path: {{ .Values.postgres.caBundle.key }}
 {{- end }}
 {{- end }}
 
