@@ -23,6 +23,9 @@ class Held:
     takes it back. `deadline` is when the step under way is broken off, by the same clock. `gone` is
     what to raise where the bundle is needed and is not there any more.
 
+    `left` is until when another run may have acted in the state that this one goes on in, by the
+    same clock: what it sent may still be on its way. Whoever looks for that takes it back.
+
     `landed` and `put_back` are what a rollback learns on its way, and is told however it ends:
     under which version the failed import was found, and which one puts the snapshot back.
     """
@@ -32,6 +35,7 @@ class Held:
         "deadline",
         "gone",
         "landed",
+        "left",
         "looked",
         "previous",
         "previous_key",
@@ -46,6 +50,7 @@ class Held:
         self.previous: object | None = None
         self.looked: float | None = None
         self.deadline: float | None = None
+        self.left: float | None = None
         self.gone = KeyGone()
         self.landed: str | None = None
         self.put_back: str | None = None

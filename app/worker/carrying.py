@@ -17,7 +17,7 @@ from app.sealing import Sealer
 from app.worker import alongside
 from app.worker.fetching import Job
 from app.worker.jobs import Jobs
-from app.worker.running import BEFORE_ANY_CHANGE, Runner, patiently
+from app.worker.running import BEFORE_ANY_CHANGE, SENDING, Runner, patiently
 
 POLL_S: Final = 1.0  # for what nobody tells of: jobs that others released
 
@@ -121,6 +121,7 @@ class Carrying:
         await patiently(lambda: self._jobs.finish(job))
 
     async def _carry(self, job: Job) -> None:
+        asked = asyncio.get_running_loop().time()
         run = self._runner.outside.new_id("run")
         deployment = await patiently(lambda: self._runner.store.claim(job.deployment_id, run))
         if deployment.final:
@@ -128,6 +129,8 @@ class Carrying:
             return
         steps = self._runner.steps(deployment, run, at_end=alongside.ended(job))
         held = await self._opened(job, deployment)
+        if deployment.state in SENDING:
+            held.left = asked - job.silent_s
         try:
             if held.bundle is None and deployment.state in BEFORE_ANY_CHANGE:
                 await steps.save(self._runner.interrupted(deployment, held.gone))

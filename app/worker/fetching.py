@@ -1,6 +1,7 @@
 """Fetches jobs over a connection of its own, in a thread, which is cheaper than psycopg's asyncio.
 
-A fetch is never repeated by itself: an answer that was lost may have handed out a job.
+A fetch is never repeated by itself: an answer that was lost may have handed out a job. Whoever
+takes a job over leaves in it when the one before was last heard (`HEARD`), by PostgreSQL's clock.
 """
 
 import asyncio
@@ -12,18 +13,25 @@ from typing import Final
 import psycopg
 
 QUEUE: Final = "deployments"
+HEARD: Final = "heard"
 _FETCH: Final = """
-    SELECT id, args ->> 'id', args ->> 'sealed' FROM procrastinate_fetch_job_v2(ARRAY[%s], %s)
+    SELECT id, args ->> 'id', args ->> 'sealed',
+           extract(epoch FROM now() - (args ->> %s)::timestamptz)::float8
+    FROM procrastinate_fetch_job_v2(ARRAY[%s], %s)
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """A deployment whose turn it is; `sealed` is what was held of it, and may be empty."""
+    """A deployment whose turn it is; `sealed` is what was held of it, and may be empty.
+
+    `silent_s` is for how many seconds the worker that it was taken over from has not been heard.
+    """
 
     number: int
     deployment_id: str
     sealed: str = field(repr=False)
+    silent_s: float = 0.0
 
 
 class Fetching:
@@ -46,10 +54,11 @@ class Fetching:
     def _next(self, worker: int) -> Job | None:
         if self._connection is None or self._connection.closed:
             self._connection = self._connect()
-        row = self._connection.execute(_FETCH, (QUEUE, worker)).fetchone()
+        row = self._connection.execute(_FETCH, (HEARD, QUEUE, worker)).fetchone()
         if row is None or row[0] is None:
             return None
-        return Job(number=row[0], deployment_id=row[1], sealed=row[2])
+        silent_s = max(0.0, row[3] or 0.0)
+        return Job(number=row[0], deployment_id=row[1], sealed=row[2], silent_s=silent_s)
 
     def _close(self) -> None:
         if self._connection is not None:

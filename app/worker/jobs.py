@@ -9,8 +9,7 @@ What is done for every deployment is elsewhere: `alongside` writes its row, `fet
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn
 
 import psycopg
 from procrastinate import PsycopgConnector
@@ -21,20 +20,43 @@ from procrastinate.manager import JobManager
 from app import errors
 from app.store import Address
 from app.worker import schema
-from app.worker.fetching import QUEUE, Fetching, Job
+from app.worker.fetching import HEARD, QUEUE, Fetching, Job
 
 TASK: Final = "deploy"
 _CONNECTIONS: Final = 3
 _RECONNECT_S: Final = 1  # then whoever asks next tries anew, instead of waiting for longer
-_LOCK: Final = 0x74616B65  # "take": of PostgreSQL's advisory locks, the one of who takes over
-_AT_ONCE: Final = datetime(2000, 1, 1, tzinfo=UTC)  # whatever the clocks of replicas say
 _FORGOTTEN: Final = 20  # so many times the silence that ends a worker, and its row goes
 _IDS: Final = "SELECT queueing_lock FROM procrastinate_jobs WHERE queue_name = %(queue)s"
 _LIVE: Final = """
     SELECT count(*) AS live FROM procrastinate_workers
     WHERE last_heartbeat > now() - %(silent_s)s * interval '1 second'
 """
-_ALONE: Final = "SELECT pg_try_advisory_xact_lock(%s)"
+# Whose row is locked is just being ended, given back, or taken over by another.
+_TAKE_OVER: Final = """
+    UPDATE procrastinate_jobs AS job
+    SET status = 'todo', attempts = attempts + 1,
+        args = args || jsonb_build_object(%(heard)s::text, (
+            SELECT last_heartbeat FROM procrastinate_workers WHERE id = job.worker_id
+        ))
+    WHERE id IN (
+        SELECT id FROM procrastinate_jobs
+        WHERE status = 'doing' AND queue_name = %(queue)s
+          AND (worker_id IS NULL OR worker_id IN (
+              SELECT id FROM procrastinate_workers
+              WHERE last_heartbeat < now() - %(silent_s)s * interval '1 second'
+          ))
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id
+"""
+# Whoever had it may have sent something until this very moment, so it is not said to be silent.
+_GIVE_BACK: Final = """
+    UPDATE procrastinate_jobs
+    SET status = 'todo', attempts = attempts + 1, args = args - %(heard)s::text
+    WHERE status = 'doing' AND queue_name = %(queue)s AND worker_id = %(worker)s
+"""
+_THIS: Final = "AND id = %(number)s RETURNING id"
+_ALL_BUT: Final = "AND id <> ALL (%(ours)s) RETURNING id"
 
 
 class Jobs:
@@ -137,31 +159,20 @@ class Jobs:
     async def release(self, job: Job) -> None:
         """Leave a job to whoever fetches next, if nobody has taken it over; it keeps its place."""
         async with self._asking():
-            for number in await self._given(job.number):
-                await self._give_back(number)
+            await self._give_back(_THIS, number=job.number)
 
     async def release_unheard(self, ours: Collection[int]) -> None:
         """Release what this worker was given and never heard of: all but the jobs *ours*."""
         async with self._asking():
-            for number in (await self._given()).difference(ours):
-                await self._give_back(number)
+            await self._give_back(_ALL_BUT, ours=[*ours])
 
     async def take_over(self, *, silent_s: float) -> int:
         """Release what workers hold that have been silent for so long; say how many jobs."""
-        pool = self._connector.pool
-        async with self._asking(), pool.connection() as connection, connection.transaction():
-            # One at a time: a second one would release what was fetched since the first did.
-            answer = await (await connection.execute(_ALONE, (_LOCK,))).fetchone()
-            if answer is None or not answer[0]:
-                return 0
-            stalled = await self._manager.get_stalled_jobs(
-                queue=QUEUE, seconds_since_heartbeat=silent_s
-            )
-            numbers = [_number(job) for job in stalled]
-            for number in numbers:
-                await self._give_back(number)
+        asked = {"heard": HEARD, "queue": QUEUE, "silent_s": silent_s}
+        async with self._asking():
+            found = await self._connector.execute_query_all_async(_TAKE_OVER, **asked)
             await self._manager.prune_stalled_workers(silent_s * _FORGOTTEN)
-            return len(numbers)
+        return len(found)
 
     async def waiting(self) -> int:
         """How many jobs wait."""
@@ -193,25 +204,14 @@ class Jobs:
             async with asyncio.timeout(self._patience):
                 yield
 
-    async def _given(self, number: int | None = None) -> set[int]:
-        if self._worker is None:  # then nothing is this worker's
-            return set()
-        found = await self._manager.list_jobs_async(
-            id=number, queue=QUEUE, status=rows.Status.DOING.value, worker_id=self._worker
-        )
-        return {_number(job) for job in found}
-
-    async def _give_back(self, number: int) -> None:
-        with _whoever_was_first():
-            await self._manager.retry_job_by_id_async(number, retry_at=_AT_ONCE)
+    async def _give_back(self, which: str, **values: object) -> None:
+        """Release of this worker's jobs *which* says, and nobody has taken over; in one go."""
+        asked = {"heard": HEARD, "queue": QUEUE, "worker": self._worker, **values}
+        await self._connector.execute_query_all_async(_GIVE_BACK + which, **asked)
 
 
 async def _each_statement_alone(connection: psycopg.AsyncConnection) -> None:
     await connection.set_autocommit(True)  # a question is one statement: two round trips less
-
-
-def _number(row: rows.Job) -> int:
-    return cast(int, row.id)  # it was read from the database
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from app.store import Beside, Store
 
 T = TypeVar("T")
 BEFORE_ANY_CHANGE: Final = frozenset({State.QUEUED, State.SNAPSHOTTING})
+SENDING: Final = frozenset({State.IMPORTING, State.ROLLING_BACK})
 _AGAIN_S: Final = (0.1, 0.5, 2.0, 10.0)
 
 

@@ -45,8 +45,8 @@ def test_what_is_held_is_what_was_sent_and_nothing_looked_up_yet(issued: Issued)
     held = Held(bundle, previous_key)
 
     assert (held.bundle, held.previous_key) == (bundle, previous_key)
-    learnt = (held.previous, held.looked, held.deadline, held.landed, held.put_back)
-    assert learnt == (None,) * 5
+    learnt = (held.previous, held.looked, held.deadline, held.left, held.landed, held.put_back)
+    assert learnt == (None,) * 6
     assert isinstance(held.gone, KeyGone)
 
 

@@ -53,6 +53,16 @@ def ended(http: httpx.Client, id_: str) -> dict[str, Any]:
     return found
 
 
+def pass_by(url: str, *, seconds: int) -> None:
+    """Let the last signs of life be so much older; who lives gives a new one at once."""
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "UPDATE procrastinate_workers"
+            " SET last_heartbeat = last_heartbeat - %s * interval '1 s'",
+            (seconds,),
+        )
+
+
 def carrier(replicas: tuple[Replica, Replica]) -> tuple[Replica, Replica]:
     """Whoever carries the only deployment, and the other."""
     one, other = replicas
@@ -94,6 +104,7 @@ def test_a_killed_replica_is_taken_over_with_its_key_and_nothing_is_imported_twi
     home: Home,
     ca: Authority,
     replicas: tuple[Replica, Replica],
+    postgres_url: str,
     faults: list[Fault],
     at: Fault,
 ) -> None:
@@ -108,6 +119,7 @@ def test_a_killed_replica_is_taken_over_with_its_key_and_nothing_is_imported_twi
     process.signal(signal.SIGKILL)
     process.wait()
     home.emulator.faults.clear()
+    pass_by(postgres_url, seconds=25)
 
     assert [ended(elsewhere, id_)["state"] for id_ in (taken, waits)] == ["succeeded"] * 2
     served = [found.certificate for found in home.emulator.vault("my-vault").versions("api-prod")]

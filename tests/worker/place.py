@@ -36,6 +36,7 @@ class Gate:
         self.arrived = asyncio.Condition()
         self.inside: dict[str, int] = {}
         self.most_inside = 0
+        self.left: list[float | None] = []
         self.fault: Callable[[str], None] = lambda _: None
 
     async def let(self, number: int) -> None:
@@ -66,6 +67,7 @@ class Gate:
         return Standing(snapshot=None, unchanged=None, rollback=Rollback(plan=Plan.NOT_NEEDED))
 
     async def import_certificate(self, deployment: Deployment, held: Held) -> str:
+        self.left.append(held.left)
         self.fault("import")
         if held.bundle is None:
             raise held.gone

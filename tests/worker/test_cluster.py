@@ -170,6 +170,29 @@ async def test_a_replica_that_falls_silent_is_taken_over_and_writes_nothing_more
     assert len(steps) == len(set(steps)) == 5
 
 
+async def test_what_a_dead_replica_was_sending_is_known_to_have_been_on_its_way_since_then(
+    place: Place, other: Place, start: Start, postgres_url: str
+) -> None:
+    sending = await left_in(place, State.IMPORTING)
+    assert place.jobs is not None
+    assert other.jobs is not None
+    sealed = await place.sealer.seal(place.deployment()[1], sending)
+    await place.jobs.defer(sending.id, "Gate a", sealed)
+    assert await other.jobs.fetch() is not None
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute(
+            "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '40 seconds'"
+        )
+    place.beats = QUICK
+
+    await start()
+
+    assert (await place.end(sending)).state is State.SUCCEEDED
+    (left,) = place.gate.left
+    assert left is not None
+    assert asyncio.get_running_loop().time() - left == pytest.approx(40, abs=10)
+
+
 async def test_a_queued_deployment_is_cancelled_from_any_replica_and_its_row_goes(
     place: Place, other: Place, start: Start
 ) -> None:

@@ -129,6 +129,36 @@ async def test_what_a_silent_worker_holds_is_taken_over(jobs: Jobs, others: Jobs
     assert (await taken(others)).sealed == "sealed"
 
 
+async def test_a_job_tells_how_long_the_one_it_was_taken_over_from_was_silent(
+    jobs: Jobs, others: Jobs, url: str
+) -> None:
+    await jobs.defer("one", "lane", "")
+    assert (await taken(jobs)).silent_s == 0
+    await silent_for_40_s(url)
+
+    await others.take_over(silent_s=20)
+
+    again = await taken(others)
+    assert again.silent_s == pytest.approx(40, abs=10)
+    await others.release(again)
+    assert (await taken(others)).silent_s == 0, "who gives it back may have acted until then"
+
+
+async def test_a_job_that_is_just_being_ended_is_not_taken_over(
+    jobs: Jobs, others: Jobs, url: str
+) -> None:
+    for name in ("one", "two"):
+        await jobs.defer(name, name, "")
+        await taken(jobs)
+    await silent_for_40_s(url)
+
+    async with await psycopg.AsyncConnection.connect(url) as ending:
+        await ending.execute("DELETE FROM procrastinate_jobs WHERE queueing_lock = 'one'")
+        assert await others.take_over(silent_s=20) == 1
+
+    assert await jobs.ids() == {"two"}
+
+
 async def test_what_a_worker_holds_that_left_is_taken_over_without_waiting(
     jobs: Jobs, others: Jobs
 ) -> None:
@@ -256,6 +286,12 @@ async def test_two_that_migrate_at_once_do_no_harm(postgres_url: str) -> None:
     await asyncio.gather(schema.migrate(at(postgres_url)), schema.migrate(at(postgres_url)))
 
     await schema.check(at(postgres_url))
+
+
+async def silent_for_40_s(url: str) -> None:
+    await told(
+        url, b"UPDATE procrastinate_workers SET last_heartbeat = now() - interval '40 seconds'"
+    )
 
 
 async def marked(url: str, comment: str) -> None:

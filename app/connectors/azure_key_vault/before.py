@@ -1,7 +1,8 @@
 """What is there before we act: the look that an import, a rollback or a plan begins with.
 
 Where this very run has looked just now, no second look is needed. After a crash nobody knows what
-was sent, and it may be on its way still, so that is looked for patiently.
+was sent, and it may be on its way still, so that is looked for patiently; but what was sent by
+somebody who has been silent since has been on its way for that time already.
 """
 
 import asyncio
@@ -48,7 +49,7 @@ async def already(held: Held, look: Look, patience: Patience) -> str | None:
     """Under which version it landed already; not looked for where we looked just now."""
     looked, held.looked = held.looked, None
     if looked is None:
-        return await _after_a_crash(look, patience)
+        return await _after_a_crash(held, look, patience)
     just_now = asyncio.get_running_loop().time() - looked < _FRESH_S
     if just_now:
         return None
@@ -56,10 +57,11 @@ async def already(held: Held, look: Look, patience: Patience) -> str | None:
         return await look(())
 
 
-async def _after_a_crash(look: Look, patience: Patience) -> str | None:
+async def _after_a_crash(held: Held, look: Look, patience: Patience) -> str | None:
     """A vault that cannot be read does not say that nothing landed, nor does a deleted name."""
+    waits = patience.still_late(_silent_s(held))
     try:
-        return await patiently(partial(look, patience.late), patience)
+        return await patiently(partial(look, waits), patience)
     except (errors.TargetError, errors.VersionConflict) as blind:
         raise errors.ImportOutcomeUnknown(answer=blind.answer) from blind
 
@@ -71,15 +73,21 @@ async def what_to_undo(
 
     After a crash it may be done already, and a stale look would not show that.
     """
-    crashed = held.bundle is None
+    crashed = held.bundle is None or held.left is not None
     silent = crashed or deployment.version_id is None  # something may be on its way still
-    waits = patience.late if silent else patience.stale
+    waits = patience.still_late(_silent_s(held)) if silent else patience.stale
     until = _ACTED - {Whose.OURS} if crashed else _ACTED
     look = partial(settle, vault, name, deployment, until=until, waits=waits)
     found, latest = await patiently(look, patience)
     held.looked = asyncio.get_running_loop().time()
     held.landed = _failed_version(found, latest)
     return found, latest
+
+
+def _silent_s(held: Held) -> float:
+    """For how many seconds whoever may have sent something has surely sent nothing more."""
+    left, held.left = held.left, None
+    return 0.0 if left is None else asyncio.get_running_loop().time() - left
 
 
 def _failed_version(found: Whose, latest: Version | None) -> str | None:
