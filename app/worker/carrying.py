@@ -6,6 +6,7 @@ one that went back into the queue to wait would hold its lane up.
 
 import asyncio
 import contextlib
+from math import inf
 from typing import Final
 
 import structlog
@@ -20,6 +21,7 @@ from app.worker.jobs import Jobs
 from app.worker.running import BEFORE_ANY_CHANGE, SENDING, Runner, patiently
 
 POLL_S: Final = 1.0  # for what nobody tells of: jobs that others released
+_UNHEARD_S: Final = 10.0  # between two looks for what was handed out here unheard
 
 
 class Carrying:
@@ -37,7 +39,7 @@ class Carrying:
         self._jobs = jobs
         self._slots = asyncio.Semaphore(runner.pool.concurrency)
         self._running: dict[asyncio.Task[None], int] = {}
-        self._all_heard = True
+        self._all_heard_at = -inf
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
 
@@ -89,12 +91,18 @@ class Carrying:
         return None
 
     async def _fetched(self) -> Job | None:
-        """The next job; before it, one goes back whose answer was lost on the way here."""
-        if not self._all_heard:
+        """The next job; before it, those go back whose answer was lost on the way here.
+
+        They are looked for after each fetch that failed, and now and then, since PostgreSQL may do
+        what it was asked when nobody waits for it any more. Only here is no fetch under way.
+        """
+        now = asyncio.get_running_loop().time()
+        if now >= self._all_heard_at + _UNHEARD_S:
             await self._jobs.release_unheard(self._running.values())
-        self._all_heard = False
+            self._all_heard_at = now
+        heard_at, self._all_heard_at = self._all_heard_at, -inf
         job = await self._jobs.fetch()
-        self._all_heard = True
+        self._all_heard_at = heard_at
         return job
 
     def _left(self, task: asyncio.Task[None]) -> None:
