@@ -25,14 +25,18 @@ async def listen(
         ours: the server's process that writes for us: what it tells is known already.
         live: who waits.
     """
+    told_of = False
     while True:
         try:
             async with await connect() as connection:
                 await connection.execute("LISTEN deployments")
                 live.stir_all()
+                told_of = False
                 async for told in connection.notifies():
                     if told.pid != ours():
                         live.stir(told.payload)
         except psycopg.Error as fault:
-            structlog.get_logger().warning("store.not_listening", reason=type(fault).__name__)
+            if not told_of:  # once in each outage, which this one only finds out again
+                structlog.get_logger().warning("store.not_listening", reason=type(fault).__name__)
+            told_of = True
         await asyncio.sleep(_AGAIN_S)

@@ -74,6 +74,8 @@ GET_DEPLOYMENT = "SELECT record FROM deployments WHERE id = ?"
 
 UNFINISHED = "SELECT record FROM deployments WHERE final = 0 ORDER BY created_at, id"
 
+UNFINISHED_BEFORE = "SELECT record FROM deployments WHERE final = 0 AND created_at < ?"
+
 # one statement, so that `final` and the steps are of one moment
 STEPS = """
 SELECT d.final, e.seq, e.at, e.state, e.action, e.details
@@ -122,3 +124,8 @@ def newest_first(select: str, conditions: list[str]) -> str:
     """*select* narrowed by *conditions* (each from the tables above), newest first, limited."""
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     return f"{select}{where} ORDER BY id DESC LIMIT ?"
+
+
+def unfinished_without(row: str) -> str:
+    """What has not ended and was created before a time, and has no *row* in another's table."""
+    return f"{UNFINISHED_BEFORE} AND NOT {row} ORDER BY created_at, id"

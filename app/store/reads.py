@@ -27,6 +27,12 @@ def unfinished(connection: Readable) -> list[Deployment]:
     return [records.deployment(row[0]) for row in rows]
 
 
+def unfinished_without(connection: Readable, row: str, before: str) -> list[Deployment]:
+    """What has not ended, was created before a time, and has no such row in another's table."""
+    rows = connection.execute(queries.unfinished_without(row), (before,)).fetchall()
+    return [records.deployment(found[0]) for found in rows]
+
+
 def steps(connection: Readable, id: str, after: int) -> tuple[bool, list[Step]]:  # noqa: A002 - the field's name
     """Whether a deployment has ended, and its steps after *after*, of the same moment.
 

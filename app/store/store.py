@@ -189,6 +189,16 @@ class Store:
         """What has not ended, oldest first: what a start takes up again."""
         return await self._read(reads.unfinished)
 
+    async def unfinished_without(self, row: str, *, before: datetime) -> list[Deployment]:
+        """What has not ended, though somebody else's table, in the same database, has no row of it.
+
+        Args:
+            row: the SQL condition that a row of `deployments` has one there; of constants alone.
+            before: only what was created before then.
+        """
+        asked = partial(reads.unfinished_without, row=row, before=records.stamp(before))
+        return await self._read(asked)
+
     async def steps(self, id: str, *, after: int = 0) -> list[Step]:  # noqa: A002 - the field's name
         """The steps of a deployment after the step *after*.
 

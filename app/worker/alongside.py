@@ -20,6 +20,8 @@ INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args
 VALUES (?, ?, ?, ?, ?)
 """
 _DELETE: Final = "DELETE FROM procrastinate_jobs WHERE id = ?"
+# what is true of a row of the record's table while it is queued or carried
+JOB: Final = "EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = deployments.id)"
 _WITHDRAW: Final = "DELETE FROM procrastinate_jobs WHERE queueing_lock = ? AND status = 'todo'"
 
 

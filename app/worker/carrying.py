@@ -18,7 +18,7 @@ from app.sealing import Sealer
 from app.worker import alongside
 from app.worker.fetching import Job
 from app.worker.jobs import Jobs
-from app.worker.running import BEFORE_ANY_CHANGE, SENDING, Runner, patiently
+from app.worker.running import BEFORE_ANY_CHANGE, SENDING, Runner
 
 POLL_S: Final = 1.0  # for what nobody tells of: jobs that others released
 _UNHEARD_S: Final = 10.0  # between two looks for what was handed out here unheard
@@ -35,6 +35,7 @@ class Carrying:
 
     def __init__(self, runner: Runner, sealer: Sealer, jobs: Jobs) -> None:
         self._runner = runner
+        self._outages = runner.outages
         self._sealer = sealer
         self._jobs = jobs
         self._slots = asyncio.Semaphore(runner.pool.concurrency)
@@ -126,12 +127,13 @@ class Carrying:
             await self._finish(job)
 
     async def _finish(self, job: Job) -> None:
-        await patiently(lambda: self._jobs.finish(job))
+        await self._outages.sit_out(lambda: self._jobs.finish(job))
 
     async def _carry(self, job: Job) -> None:
         asked = asyncio.get_running_loop().time()
         run = self._runner.outside.new_id("run")
-        deployment = await patiently(lambda: self._runner.store.claim(job.deployment_id, run))
+        store = self._runner.store
+        deployment = await self._outages.sit_out(lambda: store.claim(job.deployment_id, run))
         if deployment.final:
             await self._finish(job)
             return
@@ -154,7 +156,7 @@ class Carrying:
             return held
         try:
             async with asyncio.timeout(self._runner.pool.limits.deadline_s):
-                return await patiently(
+                return await self._outages.sit_out(
                     lambda: self._sealer.open(job.sealed, deployment), errors.SealingUnavailable
                 )
         except (errors.SealingKeyGone, TimeoutError):

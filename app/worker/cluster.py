@@ -17,6 +17,7 @@ from app.deployment.model import Deployment, State, moved
 from app.sealing import Sealer
 from app.store import IdempotencyKey
 from app.worker import alongside
+from app.worker.begun import begun
 from app.worker.carrying import Carrying
 from app.worker.jobs import Jobs
 from app.worker.rounds import Beats, Rounds
@@ -75,9 +76,11 @@ class ClusterWorker:
         self._count(await self._jobs.waiting())
         if self._carries:
             await self._jobs.join()
-            self._carried = asyncio.create_task(self._carrying.run(), name="carrying")
-            self._beside.append(asyncio.create_task(self._carrying.listen(), name="listening"))
-        self._beside.append(asyncio.create_task(self._rounds.run(), name="rounds"))
+            self._carried = begun(self._carrying.run(), name="carrying")
+            self._beside.append(begun(self._carrying.listen(), name="listening"))
+        self._beside.append(begun(self._rounds.beat(), name="beats"))
+        self._beside.append(begun(self._rounds.look_after(), name="looking-after"))
+        self._beside.append(begun(self._rounds.mend(), name="mending"))
 
     async def submit(
         self, deployment: Deployment, held: Held, event: Event, key: IdempotencyKey | None = None

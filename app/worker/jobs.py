@@ -26,7 +26,6 @@ TASK: Final = "deploy"
 _CONNECTIONS: Final = 3
 _RECONNECT_S: Final = 1  # then whoever asks next tries anew, instead of waiting for longer
 _FORGOTTEN: Final = 20  # so many times the silence that ends a worker, and its row goes
-_IDS: Final = "SELECT queueing_lock FROM procrastinate_jobs WHERE queue_name = %(queue)s"
 _LIVE: Final = """
     SELECT count(*) AS live FROM procrastinate_workers
     WHERE last_heartbeat > now() - %(silent_s)s * interval '1 second'
@@ -181,12 +180,6 @@ class Jobs:
                 queue=QUEUE, status=rows.Status.TODO.value
             )
         return sum(int(one["todo"]) for one in found)
-
-    async def ids(self) -> set[str]:
-        """The deployments that have a job, waiting or under way."""
-        async with self._asking():
-            found = await self._connector.execute_query_all_async(_IDS, queue=QUEUE)
-        return {row["queueing_lock"] for row in found}
 
     async def listen(self, tell: Callable[[], None]) -> NoReturn:
         """Call *tell* for each job that is deferred; a lost connection is `StoreUnavailable`."""

@@ -16,6 +16,7 @@ from app.audit import Actor, Event
 from app.deployment.connector import Held
 from app.deployment.model import Deployment, State, moved
 from app.store import IdempotencyKey
+from app.worker.begun import begun
 from app.worker.running import BEFORE_ANY_CHANGE, Runner, lane
 
 _Entry = tuple[Deployment, Held]
@@ -62,7 +63,7 @@ class Worker:
             else:
                 self._admit(deployment, Held())
         self._tasks = [
-            asyncio.create_task(self._work(), name=f"worker-{number}")
+            begun(self._work(), name=f"worker-{number}")
             for number in range(self._runner.pool.concurrency)
         ]
 

@@ -1,7 +1,8 @@
 """What each replica does again and again: says that it lives, and looks after what others left.
 
-Whoever was cut off itself judges nobody: after PostgreSQL was away everyone looks silent, so
-others have one beat to be heard before anything is taken over.
+The signs of life are a round of their own, so that nothing else makes them late. Whoever was cut
+off itself judges nobody: after PostgreSQL was away everyone looks silent, so others have one beat
+to be heard before anything is taken over.
 """
 
 import asyncio
@@ -9,12 +10,15 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 
 import structlog
 
 from app import errors
 from app.deployment.model import Deployment
+from app.worker import alongside
 from app.worker.jobs import Jobs
+from app.worker.outages import reason
 from app.worker.running import BEFORE_ANY_CHANGE, Runner, lane
 
 
@@ -55,34 +59,59 @@ class Rounds:
         self._clock = clock
         self._answered_at = clock()
         self._heard = 1
-        self._searching = round(beats.takeover_s / beats.heartbeat_s)
+        self._judges = self._away = False
+        self._beaten = asyncio.Event()
 
     @property
     def heard(self) -> bool:
         """Whether the queue answered last time."""
-        return self._heard > 0
+        return not self._away
 
-    async def run(self) -> None:
-        """Go round until cancelled."""
+    async def beat(self) -> NoReturn:
+        """Give a sign of life again and again, until cancelled."""
         while True:
             await asyncio.sleep(self._beats.heartbeat_s)
             try:
-                await self._round()
-            except errors.StoreUnavailable:
-                self._heard = 0
-                structlog.get_logger().warning("worker.queue_away", exc_info=True)
+                await self._jobs.beat(silent_s=self._beats.takeover_s)
+            except errors.StoreUnavailable as fault:
+                self._heard, self._judges = 0, False
+                self._is_away(fault)
+            else:
+                late = self._late()
+                self._heard += 1
+                self._judges = self._heard > 1 and not late
+                self._beaten.set()
 
-    async def _round(self) -> None:
-        await self._jobs.beat(silent_s=self._beats.takeover_s)
-        late = self._late()
-        self._counted(await self._jobs.waiting())
-        if not self._heard:
+    async def look_after(self) -> NoReturn:
+        """After each beat, count what waits and take over what the silent hold; until cancelled."""
+        while True:
+            await self._beaten.wait()
+            self._beaten.clear()
+            try:
+                self._counted(await self._jobs.waiting())
+                if self._judges:
+                    await self._take_over()
+            except errors.StoreUnavailable as fault:
+                self._is_away(fault)
+            else:
+                self._is_back()
+
+    async def mend(self) -> NoReturn:
+        """Look for what a fault of ours has left in no queue, now and then; until cancelled."""
+        while True:
+            await asyncio.sleep(self._beats.takeover_s)
+            with contextlib.suppress(errors.StoreUnavailable):  # the other rounds tell of that
+                await self._mend()
+
+    def _is_away(self, fault: errors.StoreUnavailable) -> None:
+        if not self._away:
+            structlog.get_logger().warning("worker.queue_away", reason=reason(fault))
+        self._away = True
+
+    def _is_back(self) -> None:
+        if self._away:
             structlog.get_logger().info("worker.queue_back")
-        self._heard += 1
-        if self._heard > 1 and not late:
-            await self._take_over()
-        if self._heard % self._searching == 0:
-            await self._mend()
+        self._away = False
 
     def _late(self) -> bool:
         """Whether this one was silent for long, as others then may have been, for the same reason.
@@ -101,13 +130,11 @@ class Rounds:
     async def _mend(self) -> None:
         """Find what has not ended and is in no queue, as a fault of ours may leave it."""
         before = self._runner.outside.now() - timedelta(seconds=self._beats.takeover_s)
-        old = [one for one in await self._runner.store.unfinished() if one.created_at < before]
-        known = await self._jobs.ids() if old else set()
-        for deployment in old:
-            if deployment.id not in known:
-                structlog.get_logger().warning("worker.not_queued", deployment_id=deployment.id)
-                with contextlib.suppress(errors.TakenOver, errors.DeploymentNotFound):
-                    await self._end(deployment)
+        unknown = await self._runner.store.unfinished_without(alongside.JOB, before=before)
+        for deployment in unknown:
+            structlog.get_logger().warning("worker.not_queued", deployment_id=deployment.id)
+            with contextlib.suppress(errors.TakenOver, errors.DeploymentNotFound):
+                await self._end(deployment)
 
     async def _end(self, deployment: Deployment) -> None:
         """End it where it changed nothing, as its key is gone; else go on by looking."""

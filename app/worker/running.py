@@ -5,11 +5,10 @@ No step begins before the one before it is saved, however long the store is away
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, repeat
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
 
@@ -21,11 +20,10 @@ from app.deployment.model import NEXT, Deployment, State, failed, moved
 from app.deployment.saga import Limits
 from app.metrics import Metrics
 from app.store import Beside, Store
+from app.worker.outages import Outages
 
-T = TypeVar("T")
 BEFORE_ANY_CHANGE: Final = frozenset({State.QUEUED, State.SNAPSHOTTING})
 SENDING: Final = frozenset({State.IMPORTING, State.ROLLING_BACK})
-_AGAIN_S: Final = (0.1, 0.5, 2.0, 10.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +67,7 @@ class Runner:
         self.metrics = metrics
         self.pool = pool
         self.outside = outside
+        self.outages = Outages()
         self._connectors = connectors
 
     def steps(
@@ -126,6 +125,7 @@ class Steps:
         self._store = runner.store
         self._metrics = runner.metrics
         self._outside = runner.outside
+        self._outages = runner.outages
         self._run = run
         self._at_end = at_end
         self._since = time.perf_counter()
@@ -134,7 +134,7 @@ class Steps:
     async def save(self, after: Deployment) -> None:
         """Save *after*, however long the store is unavailable: no step begins before that."""
         event = self._event(after)  # one for all tries: a lost answer must not make two steps
-        await patiently(lambda: self._save(after, event))
+        await self._outages.sit_out(lambda: self._save(after, event))
 
     async def save_once(self, after: Deployment, *, actor: Actor | None = None) -> None:
         """Save *after*, or say that the store is unavailable."""
@@ -152,20 +152,6 @@ class Steps:
         seconds, self._since = time.perf_counter() - self._since, time.perf_counter()
         self._metrics.observe(self.last, after, seconds=seconds)
         self.last = after
-
-
-async def patiently(
-    ask: Callable[[], Awaitable[T]],
-    away: type[errors.RequestRefused] = errors.StoreUnavailable,
-) -> T:
-    """What *ask* answers once nothing it needs is *away* any more."""
-    for wait in chain(_AGAIN_S, repeat(_AGAIN_S[-1])):
-        try:
-            return await ask()
-        except away as fault:
-            structlog.get_logger().exception("worker.waits", code=fault.code)
-        await asyncio.sleep(wait)
-    raise AssertionError
 
 
 def lane(deployment: Deployment) -> str:

@@ -22,7 +22,7 @@ from app.deployment.model import (
 from app.errors import TargetAnswer
 from app.pki import Notice
 from app.store import EventFilter, Step, Store
-from tests.store.builders import CALLER, WAY, accepted, advanced, at, deployment, event
+from tests.store.builders import CALLER, WAY, accepted, advanced, at, deployment, event, key
 
 EVERYTHING = deployment(
     7,
@@ -157,6 +157,20 @@ async def test_unfinished_deployments_are_listed_oldest_first(either: Store) -> 
     await advanced(either, made[1], *WAY)
 
     assert await either.unfinished() == [made[2], made[0]]
+
+
+async def test_what_has_not_ended_and_is_unknown_elsewhere_is_found_once_it_is_old(
+    either: Store,
+) -> None:
+    made = [await accepted(either, number) for number in (1, 2)]
+    await advanced(either, made[0], *WAY)
+    known = deployment(0)
+    await either.accept(known, event(known), key())
+    elsewhere = "EXISTS (SELECT 1 FROM idempotency_keys WHERE deployment_id = deployments.id)"
+
+    found = [await either.unfinished_without(elsewhere, before=at(number)) for number in (2, 3)]
+
+    assert found == [[], [made[1]]]
 
 
 @pytest.mark.parametrize("ask", ["get", "steps"])

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import psycopg
 import pytest
@@ -69,22 +70,36 @@ def taking_only(place: Place) -> ClusterWorker:
     return ClusterWorker(place.runner(), place.sealer, place.jobs, beats=place.beats, carries=False)
 
 
-def logged(name: str) -> asyncio.Event:
-    """Set when the log says so."""
-    there = asyncio.Event()
+class Logged:
+    """The lines of the log from now on that say this."""
 
-    def told(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        if line["event"] == name:
-            there.set()
+    def __init__(self, name: str) -> None:
+        self.lines: list[structlog.typing.EventDict] = []
+        self._name = name
+        self._said = asyncio.Event()
+        structlog.configure(processors=[self._told, *structlog.get_config()["processors"]])
+
+    async def wait(self) -> None:
+        """Wait for the first one."""
+        await self._said.wait()
+
+    def _told(
+        self, _: object, __: str, line: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        if line["event"] == self._name:
+            self.lines.append({**line})
+            self._said.set()
         return line
 
-    structlog.configure(processors=[told, *structlog.get_config()["processors"]])
-    return there
+
+async def asked(url: str, question: str) -> list[Any]:
+    """What PostgreSQL answers."""
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        return await (await connection.execute(question.encode())).fetchall()
 
 
-async def queued(place: Place) -> set[str]:
-    assert place.jobs is not None
-    return await place.jobs.ids()
+async def queued(url: str) -> set[str]:
+    return {row[0] for row in await asked(url, "SELECT queueing_lock FROM procrastinate_jobs")}
 
 
 async def left_in(place: Place, state: State) -> Deployment:
@@ -194,7 +209,7 @@ async def test_what_a_dead_replica_was_sending_is_known_to_have_been_on_its_way_
 
 
 async def test_a_queued_deployment_is_cancelled_from_any_replica_and_its_row_goes(
-    place: Place, other: Place, start: Start
+    place: Place, other: Place, start: Start, postgres_url: str
 ) -> None:
     worker = await start(concurrency=1)
     running, _ = await place.submit(worker)
@@ -205,13 +220,15 @@ async def test_a_queued_deployment_is_cancelled_from_any_replica_and_its_row_goe
     ended = await elsewhere.cancel(waiting.id, SYSTEM)
 
     assert ended.state is State.CANCELLED
-    assert await queued(place) == {running.id}
+    assert await queued(postgres_url) == {running.id}
     for id_ in (running.id, waiting.id):
         with pytest.raises(errors.NotCancellable):
             await elsewhere.cancel(id_, SYSTEM)
 
 
-async def test_nothing_is_left_in_the_queue_when_all_is_final(place: Place, start: Start) -> None:
+async def test_nothing_is_left_in_the_queue_when_all_is_final(
+    place: Place, start: Start, postgres_url: str
+) -> None:
     worker = await start()
     place.gate.open.set()
     accepted = [(await place.submit(worker, name))[0] for name in ("a", "b", "a")]
@@ -219,7 +236,7 @@ async def test_nothing_is_left_in_the_queue_when_all_is_final(place: Place, star
     for one in accepted:
         await place.end(one)
 
-    assert await queued(place) == set()
+    assert await queued(postgres_url) == set()
 
 
 async def test_what_cannot_be_queued_is_not_recorded(place: Place, postgres_url: str) -> None:
@@ -248,7 +265,7 @@ async def test_a_full_queue_refuses_and_records_nothing(place: Place, start: Sta
     assert len(await place.store.unfinished()) == accepted
 
 
-async def test_a_repeat_under_its_key_is_queued_once(place: Place) -> None:
+async def test_a_repeat_under_its_key_is_queued_once(place: Place, postgres_url: str) -> None:
     taking = taking_only(place)
     key = IdempotencyKey(caller=PORTAL.name, key="k", fingerprint="f")
     first, second = place.deployment(), place.deployment()
@@ -257,7 +274,7 @@ async def test_a_repeat_under_its_key_is_queued_once(place: Place) -> None:
         event = trail.event(made, id=place.new_id("evt"), at=NOW)
         assert (await taking.submit(made, held, event, key)).id == first[0].id
 
-    assert await queued(place) == {first[0].id}
+    assert await queued(postgres_url) == {first[0].id}
 
 
 async def test_what_was_recorded_and_never_queued_ends_interrupted(
@@ -305,7 +322,7 @@ async def test_a_sealing_key_that_is_gone_is_told_by_its_code(
 async def test_a_sealing_key_that_cannot_be_used_now_is_waited_for(
     place: Place, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.worker.running._AGAIN_S", (0.01,))
+    monkeypatch.setattr("app.worker.outages._AGAIN_S", (0.01,))
     away = Away()
     place.sealer = Sealer(away)
     place.gate.open.set()
@@ -342,12 +359,13 @@ async def test_a_key_is_let_go_as_soon_as_it_is_sealed(place: Place) -> None:
 async def test_all_goes_on_by_itself_when_postgresql_was_away(
     place: Place, start: Start, postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.worker.running._AGAIN_S", (0.1,))
+    monkeypatch.setattr("app.worker.outages._AGAIN_S", (0.1,))
     place.beats = Beats(heartbeat_s=0.05, takeover_s=60)
-    away, back = logged("worker.queue_away"), logged("worker.queue_back")
+    away, back = Logged("worker.queue_away"), Logged("worker.queue_back")
+    waits, goes_on = Logged("worker.waits"), Logged("worker.goes_on")
     worker = await start()
-    running, _ = await place.submit(worker)
-    await place.gate.let(1)
+    running, beside = [(await place.submit(worker, name))[0] for name in ("a", "c")]
+    await place.gate.let(2)
     waiting, _ = await place.submit(worker)
 
     with postgres.away():
@@ -357,10 +375,51 @@ async def test_all_goes_on_by_itself_when_postgresql_was_away(
         await away.wait()
         assert not worker.alive
 
-    for one in (running, waiting):
+    for one in (running, beside, waiting):
         assert (await place.end(one)).state is State.SUCCEEDED
     await back.wait()
+    assert [len(one.lines) for one in (away, back, goes_on)] == [1, 1, 1]
+    (line,) = waits.lines
+    assert "exc_info" not in line
+    assert "OperationalError" in line["reason"]
     assert worker.alive
+
+
+async def test_signs_of_life_are_in_time_though_the_queue_is_slow(
+    place: Place, start: Start, postgres_url: str
+) -> None:
+    place.beats = QUICK
+    await start()
+    signs: set[Any] = set()
+
+    async with await psycopg.AsyncConnection.connect(postgres_url) as slow:
+        await slow.execute("LOCK TABLE procrastinate_jobs")
+        async with asyncio.timeout(4):  # less than it takes to give a question up
+            while len(signs) < 5:
+                signs.update(
+                    await asked(postgres_url, "SELECT last_heartbeat FROM procrastinate_workers")
+                )
+
+
+async def test_a_replica_that_broke_says_so_at_once_and_is_not_ready(
+    place: Place, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(**_: object) -> None:
+        raise RuntimeError("a bug")
+
+    place.beats = QUICK
+    said = Logged("worker.broken")
+    assert place.jobs is not None
+    monkeypatch.setattr(place.jobs, "beat", broken)
+
+    worker = await start()
+    await said.wait()
+
+    (line,) = said.lines
+    assert line["task"] == "beats"
+    assert "restart" in line["consequence"]
+    assert "a bug" in str(line["exc_info"])
+    assert not worker.alive
 
 
 async def test_a_draining_replica_refuses_new_work(place: Place, start: Start) -> None:

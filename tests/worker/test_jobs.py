@@ -12,7 +12,7 @@ from app.store import Address
 from app.worker import schema
 from app.worker.fetching import Job
 from app.worker.jobs import Jobs
-from app.worker.running import patiently
+from app.worker.outages import Outages
 from tests.postgres import Postgres
 
 TRIGGER = "procrastinate_trigger_status_events_update_v1"
@@ -156,7 +156,7 @@ async def test_a_job_that_is_just_being_ended_is_not_taken_over(
         await ending.execute("DELETE FROM procrastinate_jobs WHERE queueing_lock = 'one'")
         assert await others.take_over(silent_s=20) == 1
 
-    assert await jobs.ids() == {"two"}
+    assert await told(url, b"SELECT queueing_lock FROM procrastinate_jobs") == [("two",)]
 
 
 async def test_what_a_worker_holds_that_left_is_taken_over_without_waiting(
@@ -237,7 +237,7 @@ async def test_the_queue_is_unavailable_while_postgresql_is_away_and_works_again
     async with Jobs.opened(url, patience=0.2) as jobs:
         await jobs.defer("one", "lane", "")
         await unavailable_while_away(jobs, postgres)
-        assert (await patiently(lambda: taken(jobs))).deployment_id == "one"
+        assert (await Outages().sit_out(lambda: taken(jobs))).deployment_id == "one"
 
 
 async def unavailable_while_away(jobs: Jobs, postgres: Postgres) -> None:

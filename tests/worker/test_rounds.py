@@ -3,16 +3,23 @@
 import asyncio
 from typing import Any, cast
 
+import pytest
+
+from app import errors
 from app.worker import Beats, Jobs, Runner
 from app.worker.rounds import Rounds
 
 BEATS = Beats(heartbeat_s=0.001, takeover_s=1000)
+AWAY = None
 
 
 class Queue:
-    """A queue that answers after so many seconds; `taken` is at which beats it was taken over."""
+    """A queue that answers after so many seconds, or is away.
 
-    def __init__(self, *answers_after: float) -> None:
+    `taken` is at which beats it was taken over.
+    """
+
+    def __init__(self, *answers_after: float | None) -> None:
         self._waits = list(answers_after)
         self._beats = 0
         self.seconds = 0.0
@@ -21,7 +28,10 @@ class Queue:
 
     async def beat(self, **_: Any) -> None:  # noqa: ANN401 - as Jobs has it
         self._beats += 1
-        self.seconds += self._waits.pop(0)
+        wait = self._waits.pop(0)
+        if wait is AWAY:
+            raise errors.StoreUnavailable
+        self.seconds += wait
 
     async def waiting(self) -> int:
         if not self._waits:
@@ -34,8 +44,17 @@ class Queue:
         return 0
 
 
-async def test_whoever_was_silent_itself_takes_nothing_over_before_its_next_beat() -> None:
-    queue = Queue(1, 1, 800, 1, 1)
+@pytest.mark.parametrize(
+    ("answers_after", "taken_at"),
+    [
+        pytest.param((1, 1, 800, 1, 1), [1, 2, 4], id="silent-itself"),
+        pytest.param((1, AWAY, 1, 1, 1), [1, 4], id="cut-off"),
+    ],
+)
+async def test_whoever_was_silent_itself_takes_nothing_over_before_its_next_beat(
+    answers_after: tuple[float | None, ...], taken_at: list[int]
+) -> None:
+    queue = Queue(*answers_after)
     rounds = Rounds(
         cast(Runner, None),
         cast(Jobs, queue),
@@ -45,9 +64,10 @@ async def test_whoever_was_silent_itself_takes_nothing_over_before_its_next_beat
         clock=lambda: queue.seconds,
     )
 
-    going = asyncio.create_task(rounds.run())
+    going = [asyncio.create_task(one) for one in (rounds.beat(), rounds.look_after())]
     await queue.over.wait()
-    going.cancel()
-    await asyncio.gather(going, return_exceptions=True)
+    for task in going:
+        task.cancel()
+    await asyncio.gather(*going, return_exceptions=True)
 
-    assert queue.taken == [1, 2, 4]
+    assert queue.taken == taken_at

@@ -179,7 +179,7 @@ async def test_nothing_goes_on_while_the_record_cannot_be_written_and_all_does_a
         refused.set()
         raise errors.StoreUnavailable
 
-    monkeypatch.setattr("app.worker.running._AGAIN_S", (0.01,))
+    monkeypatch.setattr("app.worker.outages._AGAIN_S", (0.01,))
     monkeypatch.setattr(place.store, "save", full)
     place.gate.open.set()
     await refused.wait()
@@ -204,7 +204,7 @@ async def test_a_step_whose_answer_was_lost_is_recorded_once(
             lost.add(deployment.state)
             raise errors.StoreUnavailable
 
-    monkeypatch.setattr("app.worker.running._AGAIN_S", (0.01,))
+    monkeypatch.setattr("app.worker.outages._AGAIN_S", (0.01,))
     monkeypatch.setattr(place.store, "save", forgetful)
     place.gate.open.set()
     accepted, _ = await place.submit(await start())
