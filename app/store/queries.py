@@ -13,6 +13,13 @@ WHERE id = ? AND final = 0 AND runner IS NOT DISTINCT FROM ?
   AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ? AND resource_id = ? AND action = ?)
 """
 
+# by anybody, but only in one state
+UPDATE_IN_STATE = """
+UPDATE deployments SET state = ?, final = ?, record = ?
+WHERE id = ? AND final = 0 AND state = ?
+  AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ? AND resource_id = ? AND action = ?)
+"""
+
 SAVED = """
 SELECT EXISTS (SELECT 1 FROM audit_events WHERE id = ? AND resource_id = ? AND action = ?)
 FROM deployments WHERE id = ?

@@ -85,10 +85,11 @@ def new_row(deployment: Deployment) -> Row:
     )
 
 
-def changed_row(deployment: Deployment, runner: str | None, event_row: Row) -> Row:
-    """The values of `UPDATE_DEPLOYMENT`, unless *event_row* was written before."""
+def changed_row(deployment: Deployment, by: str | State | None, event_row: Row) -> Row:
+    """The values of an update *by* a runner or in a state, but not twice for one *event_row*."""
     state, record = deployment.state.value, document(deployment)
-    return (state, int(deployment.final), record, deployment.id, runner, *told(event_row))
+    only = by.value if isinstance(by, State) else by
+    return (state, int(deployment.final), record, deployment.id, only, *told(event_row))
 
 
 def told(event_row: Row) -> Row:

@@ -17,7 +17,7 @@ import structlog
 
 from app import errors
 from app.audit import Event
-from app.deployment.model import Deployment
+from app.deployment.model import Deployment, State
 from app.store import pages, postgres, reads, records, retention, sqlite, writes
 from app.store.address import SCHEMES
 from app.store.connection import Engine, Opened, Readable
@@ -129,6 +129,7 @@ class Store:
         event: Event,
         *,
         runner: str | None = None,
+        only_in: State | None = None,
         beside: Beside | None = None,
     ) -> None:
         """Write a deployment's next state, its event and what is *beside* in one transaction.
@@ -139,13 +140,14 @@ class Store:
             deployment: the next state.
             event: its event.
             runner: who carries it, as it was claimed.
+            only_in: the state that it has to be in, whoever carries it; then *runner* is nobody.
             beside: written with it.
 
         Raises:
             DeploymentNotFound: it was never accepted.
-            TakenOver: it is final, or another runner has claimed it.
+            TakenOver: it is final, another runner has claimed it, or it has gone on.
         """
-        work = writes.Save(deployment, records.event_row(event), runner, beside)
+        work = writes.Save(deployment, records.event_row(event), only_in or runner, beside)
         await self._write(work, then=self._live.tell)
 
     async def claim(self, id: str, runner: str) -> Deployment:  # noqa: A002 - the field's name

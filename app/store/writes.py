@@ -72,14 +72,21 @@ class Accept:
 class Save:
     """A deployment in its next state, with the event of reaching it."""
 
-    __slots__ = ("_beside", "_deployment", "_event", "_row", "_step")
+    __slots__ = ("_beside", "_deployment", "_event", "_row", "_statement", "_step")
 
     def __init__(
-        self, deployment: Deployment, event: Row, runner: str | None, beside: Beside | None
+        self,
+        deployment: Deployment,
+        event: Row,
+        by: str | State | None,
+        beside: Beside | None,
     ) -> None:
+        """*by* a runner, or by anybody while it is in a state."""
+        in_state = isinstance(by, State)
+        self._statement = queries.UPDATE_IN_STATE if in_state else queries.UPDATE_DEPLOYMENT
         self._beside = beside
         self._deployment = deployment
-        self._row = records.changed_row(deployment, runner, event)
+        self._row = records.changed_row(deployment, by, event)
         self._step = records.step_row(deployment, event)
         self._event = event
 
@@ -88,9 +95,9 @@ class Save:
 
         Raises:
             DeploymentNotFound: it was never accepted.
-            TakenOver: it is final, or another runner has claimed it.
+            TakenOver: it is final, another runner has claimed it, or its state is another.
         """
-        if transaction.execute(queries.UPDATE_DEPLOYMENT, self._row).rowcount == 0:
+        if transaction.execute(self._statement, self._row).rowcount == 0:
             self._see_why_not(transaction)
             return self._deployment
         transaction.later(queries.INSERT_STEP, self._step)

@@ -22,7 +22,7 @@ VALUES (?, ?, ?, ?, ?)
 _DELETE: Final = "DELETE FROM procrastinate_jobs WHERE id = ?"
 # what is true of a row of the record's table while it is queued or carried
 JOB: Final = "EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = deployments.id)"
-_WITHDRAW: Final = "DELETE FROM procrastinate_jobs WHERE queueing_lock = ? AND status = 'todo'"
+_WITHDRAW: Final = "DELETE FROM procrastinate_jobs WHERE queueing_lock = ?"
 
 
 def queued(deployment: Deployment, sealed: str) -> Beside:
@@ -33,7 +33,7 @@ def queued(deployment: Deployment, sealed: str) -> Beside:
 
 
 def withdrawn(deployment: Deployment) -> Beside:
-    """A deployment that waits no more; who has its job already finds it final."""
+    """A deployment that was cancelled; who has its job already finds that before it begins."""
     return Beside(statement=_WITHDRAW, values=(deployment.id,))
 
 

@@ -107,6 +107,9 @@ class ClusterWorker:
     async def cancel(self, id: str, actor: Actor) -> Deployment:  # noqa: A002 - the field's name
         """Cancel a queued deployment, whichever replica took it.
 
+        Also one that a worker has claimed and is not done unsealing: before its first step is
+        saved nothing has begun, and from then on that worker's writes are refused.
+
         Raises:
             DeploymentNotFound: there is none of this id.
             NotCancellable: it has started, or is final.
@@ -117,7 +120,7 @@ class ClusterWorker:
         ended = moved(deployment, State.CANCELLED, finished_at=self._runner.outside.now())
         try:
             steps = self._runner.steps(deployment, at_end=alongside.withdrawn(deployment))
-            await steps.save_once(ended, actor=actor)
+            await steps.save_once(ended, actor=actor, only_in=State.QUEUED)
         except errors.TakenOver as other:
             raise errors.NotCancellable from other
         return ended

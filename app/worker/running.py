@@ -136,18 +136,23 @@ class Steps:
         event = self._event(after)  # one for all tries: a lost answer must not make two steps
         await self._outages.sit_out(lambda: self._save(after, event))
 
-    async def save_once(self, after: Deployment, *, actor: Actor | None = None) -> None:
-        """Save *after*, or say that the store is unavailable."""
-        await self._save(after, self._event(after, actor))
+    async def save_once(
+        self, after: Deployment, *, actor: Actor | None = None, only_in: State | None = None
+    ) -> None:
+        """Save *after*, or say that the store is unavailable.
+
+        With *only_in*, whoever has claimed it, but only where that is its state still.
+        """
+        await self._save(after, self._event(after, actor), only_in)
 
     def _event(self, after: Deployment, actor: Actor | None = None) -> Event:
         at = self._outside.now()
         return trail.event(after, id=self._outside.new_id("evt"), at=at, actor=actor)
 
-    async def _save(self, after: Deployment, event: Event) -> None:
+    async def _save(self, after: Deployment, event: Event, only_in: State | None = None) -> None:
         beside = self._at_end if after.final else None
-        # Once begun the write is finished, whoever stops waiting for it.
-        await asyncio.shield(self._store.save(after, event, runner=self._run, beside=beside))
+        save = self._store.save(after, event, runner=self._run, only_in=only_in, beside=beside)
+        await asyncio.shield(save)  # once begun it is finished, whoever stops waiting for it
         self._outside.told(event)
         seconds, self._since = time.perf_counter() - self._since, time.perf_counter()
         self._metrics.observe(self.last, after, seconds=seconds)

@@ -41,6 +41,24 @@ async def test_only_who_claimed_it_last_can_save_it(either: Store) -> None:
     assert [step.state for step in await either.steps(made.id)] == [State.QUEUED, *WAY]
 
 
+async def test_whoever_has_claimed_it_a_deployment_can_be_saved_by_the_state_it_is_in(
+    either: Store,
+) -> None:
+    waiting, begun = [await accepted(either, number) for number in (1, 2)]
+    for one in (waiting, begun):
+        await either.claim(one.id, "one")
+    await _carried(either, begun, "one", State.SNAPSHOTTING)
+    cancelled = [moved(one, State.CANCELLED) for one in (waiting, begun)]
+
+    await either.save(cancelled[0], event(cancelled[0]), only_in=State.QUEUED)
+    with pytest.raises(errors.TakenOver):
+        await either.save(cancelled[1], event(cancelled[1]), only_in=State.QUEUED)
+
+    assert await either.get(waiting.id) == cancelled[0]
+    with pytest.raises(errors.TakenOver):
+        await _carried(either, waiting, "one", State.SNAPSHOTTING)
+
+
 async def test_a_save_refused_leaves_no_event_and_harms_no_neighbour(store: Store) -> None:
     made = [await accepted(store, number) for number in range(3)]
     await store.claim(made[1].id, "other")

@@ -335,6 +335,28 @@ async def test_a_sealing_key_that_cannot_be_used_now_is_waited_for(
     assert (await place.end(accepted)).state is State.SUCCEEDED
 
 
+async def test_what_waits_for_its_sealing_key_can_be_cancelled_and_holds_up_nobody(
+    place: Place, other: Place, start: Start, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.worker.outages._AGAIN_S", (0.01,))
+    away = Away()
+    place.sealer = Sealer(away)
+    place.gate.open.set()
+    worker = await start()
+    claimed, _ = await place.submit(worker)
+    await away.asked.wait()
+
+    ended = await taking_only(other).cancel(claimed.id, SYSTEM)
+
+    assert ended.state is State.CANCELLED
+    assert await queued(postgres_url) == set()
+    following, _ = await place.submit(worker)
+    away.back = True
+    assert (await place.end(following)).state is State.SUCCEEDED
+    assert place.gate.visits == [("a", following.id)]
+    assert (await place.store.get(claimed.id)).state is State.CANCELLED
+
+
 async def test_nothing_is_accepted_while_its_key_cannot_be_sealed(place: Place) -> None:
     class Refusing(Away):
         async def wrap(self, data_key: bytes) -> Wrapped:

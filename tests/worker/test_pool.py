@@ -152,3 +152,19 @@ async def test_who_leaves_while_it_is_recorded_does_not_leave_it_behind(
     await place.gate.let(1)
     ended = await place.end(made)
     assert ended.state in (State.SUCCEEDED, State.INTERRUPTED, State.FAILED)
+
+
+async def test_what_another_worker_has_taken_over_cannot_be_cancelled_here(
+    place: Place, start: Start
+) -> None:
+    worker = await start(concurrency=1)
+    await place.submit(worker)
+    await place.gate.let(1)
+    waiting, held = await place.submit(worker)
+    await place.store.claim(waiting.id, "another")
+
+    with pytest.raises(errors.NotCancellable):
+        await worker.cancel(waiting.id, SYSTEM)
+
+    assert (await place.store.get(waiting.id)).state is State.QUEUED
+    assert held.bundle is None
