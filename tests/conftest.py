@@ -58,12 +58,14 @@ class Clock:
 def _log_as_it_was() -> Iterator[None]:
     """Whoever sets the log up sets it up for one test."""
     root = logging.getLogger()
-    handlers, level, levels = list(root.handlers), root.level, _levels()
+    handlers, loudness, levels = list(root.handlers), root.level, _levels()
     yield
     structlog.reset_defaults()
-    root.handlers, root.level = handlers, level
-    for name in _levels():
-        logging.getLogger(name).setLevel(levels.get(name, logging.NOTSET))
+    root.handlers, root.level = handlers, loudness
+    for name, level in _levels().items():
+        before = levels.get(name, logging.NOTSET)
+        if level != before:  # each setting costs what a small test does
+            logging.getLogger(name).setLevel(before)
 
 
 def _levels() -> dict[str, int]:
