@@ -237,6 +237,8 @@ def test_a_deployment_whose_sealing_key_is_gone_is_interrupted_and_says_so(
         process.wait()
     home.emulator.faults.clear()
 
+    pass_by(settings["STORE__URL"], seconds=25)
+
     rotated = {**settings, "QUEUE__SEALING_KEYS": new_sealing_key()}
     with home.service(**rotated) as (_, http):
         found = ended(http, id_)
