@@ -66,6 +66,87 @@ async def test_every_vault_is_reached_where_connect_to_says(play: Playground, ne
     assert serves(play.emulator.vault("two-vault"), new)
 
 
+@pytest.fixture(name="asked")
+async def _asked(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[bytes]]:
+    """What the proxy that the environment names is asked; it lets nothing through."""
+    lines: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append(await reader.readline())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+    try:
+        yield lines
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_proxy_that_the_environment_names_is_the_way_to_a_vault(
+    open_playground: Open, new: Issued, asked: list[bytes]
+) -> None:
+    async with open_playground(connect_to=None) as play:
+        run = await play.deploy(new)
+
+        assert run.states == [State.FAILED]
+        assert set(asked) == {b"CONNECT my-vault.vault.azure.net:443 HTTP/1.1\r\n"}
+
+
+async def test_connect_to_goes_past_a_proxy_that_the_environment_names(
+    play: Playground, new: Issued, asked: list[bytes]
+) -> None:
+    run = await play.deploy(new)
+
+    assert run.final.state is State.SUCCEEDED
+    assert asked == []
+
+
+async def test_what_a_box_on_the_way_compresses_is_read(
+    behind: Playground, box: Middlebox, old: Issued, new: Issued
+) -> None:
+    behind.store(old)
+    box.compresses = True
+
+    run = await behind.deploy(new)
+
+    assert run.final.state is State.SUCCEEDED
+    assert serves(behind.vault, new)
+
+
+async def test_a_cookie_is_never_sent_back(
+    behind: Playground, box: Middlebox, old: Issued, new: Issued
+) -> None:
+    """Or what was meant for one identity would be told with another's calls."""
+    behind.store(old)
+    box.cookie = "x"
+
+    run = await behind.deploy(new)
+
+    assert run.final.state is State.SUCCEEDED
+    assert box.cookies == []
+
+
+async def test_a_call_without_an_answer_yet_holds_up_no_other(play: Playground) -> None:
+    late = Fault(operation="get_certificate", effect=Delay(seconds=0.5))
+    play.emulator.faults.add(late)
+    waiting = asyncio.create_task(play.connector.served(play.target()))
+    await asyncio.to_thread(play.emulator.faults.wait_until_met, late)
+
+    other = play.target(vault_url="https://another.vault.azure.net")
+    assert await play.connector.served(other) is None
+
+    assert not waiting.done()
+    assert await waiting is None
+
+
 @pytest.mark.parametrize("trusted", ["another", "the-systems"])
 async def test_a_vault_whose_ca_is_not_trusted_is_unreachable_and_gets_nothing(
     open_playground: Open, new: Issued, tmp_path: Path, trusted: str
