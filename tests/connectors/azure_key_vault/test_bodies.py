@@ -116,6 +116,12 @@ def test_the_octets_of_a_key_operation_come_without_padding(octets: bytes) -> No
     assert not {"+", "/", "="} & {*written}
 
 
+@pytest.mark.parametrize("written", ["AA!AA", "AA AA", "A", "é"])
+def test_octets_that_are_not_base64_are_not_guessed(written: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        answers.key_result(body({"kid": "key", "value": written}))
+
+
 NO_VERSION: Final = [{"id": "v-1", "cer": CER}, {"id": f"{NAME}/", "cer": CER}, {"cer": CER}]
 NO_PAGE: Final[list[object]] = [{}, [], {"value": 1}, {"value": {}}, {"next": "", "value": None}]
 NO_SECRET: Final = [{"id": SECRET}, {"id": SECRET, "value": 1}, {"value": "pfx"}]
