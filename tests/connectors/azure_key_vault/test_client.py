@@ -32,14 +32,14 @@ class Sdk:
     """The SDK's client, as far as we use it: keeps what is sent, and answers it."""
 
     def __init__(self, status: int = 403, body: object = None) -> None:
-        self.answer = Answer(status, body)
+        self.answers = [Answer(status, body)]
         self.sent: list[HttpRequest] = []
         self.closed = False
 
     async def send_request(self, request: HttpRequest, *, stream: bool) -> Answer:
         assert stream
         self.sent.append(request)
-        return self.answer
+        return self.answers.pop(0)
 
     async def close(self) -> None:
         self.closed = True
@@ -123,6 +123,20 @@ async def test_what_carries_a_body_says_that_it_is_json(
     assert (request.method, request.url) == ("POST", path)
     assert request.headers["Content-Type"] == request.headers["Accept"] == "application/json"
     assert orjson.loads(request.content) == BODY
+
+
+async def test_every_page_of_versions_is_read_by_the_query_of_the_link_to_it() -> None:
+    sdk, pages = Sdk(), "/certificates/api/versions"
+    link = f"https://elsewhere.vault.azure.net{pages}?$skiptoken=X"
+    sdk.answers = [
+        Answer(200, {"value": [{"id": "certificates/api/v-1"}], "nextLink": link}),
+        Answer(200, {"value": [{"id": "certificates/api/v-2"}]}),
+    ]
+
+    found = await opened(sdk, []).versions("api")
+
+    assert [one.id for one in found] == ["v-1", "v-2"]
+    assert [request.url for request in sdk.sent] == [pages, f"{pages}?$skiptoken=X"]
 
 
 @pytest.mark.parametrize(
