@@ -12,7 +12,10 @@ import pytest
 from aiohttp.resolver import ThreadedResolver
 
 from app.connectors import REGISTRY
-from app.connectors.azure_key_vault import AzureOptions
+from app.connectors.azure_key_vault import AzureOptions, Patience
+from app.connectors.azure_key_vault.budgets import Budgets
+from app.connectors.azure_key_vault.config import CredentialMode, Place
+from app.connectors.azure_key_vault.vaults import Vaults
 from app.deployment.model import State
 from app.emulator import Delay, Emulator, Fault
 from app.errors import DeployError
@@ -275,6 +278,28 @@ async def test_clients_beyond_the_bound_are_closed_and_made_again(
         for number in (0, 1, 2, 3, 0, 1):
             target = play.target(vault_url=f"https://vault-{number}.vault.azure.net")
             assert await play.connector.served(target) is None
+
+
+async def test_the_client_that_was_unused_longest_is_the_one_that_is_closed() -> None:
+    options, patience = AzureOptions(most_vaults=2), Patience()
+    variables = dict.fromkeys(("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"), "x")
+    budgets = Budgets(options, share=lambda: 1.0, waited=lambda *_: None, patience=patience)
+    vaults = Vaults(options, variables, lambda *_: None, patience, budgets)
+    first, second, third = (
+        Place(
+            vault_url=f"https://vault-{number}.vault.azure.net",
+            credential_mode=CredentialMode.CLIENT_SECRET,
+        )
+        for number in range(3)
+    )
+    kept, closed = vaults.of(first), vaults.of(second)
+    assert (vaults.of(second), vaults.of(first)) == (closed, kept)
+
+    vaults.of(third)
+
+    assert vaults.of(first) is kept
+    assert vaults.of(second) is not closed
+    await vaults.aclose()
 
 
 async def test_a_client_that_is_closed_while_it_is_used_finishes_its_work(
