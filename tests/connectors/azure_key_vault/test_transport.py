@@ -141,7 +141,7 @@ async def test_a_call_without_an_answer_yet_holds_up_no_other(play: Playground) 
     late = Fault(operation="get_certificate", effect=Delay(seconds=0.5))
     play.emulator.faults.add(late)
     waiting = asyncio.create_task(play.connector.served(play.target()))
-    await asyncio.to_thread(play.emulator.faults.wait_until_met, late)
+    await asyncio.to_thread(play.emulator.faults.wait_until_met, late, within=5)
 
     other = play.target(vault_url="https://another.vault.azure.net")
     assert await play.connector.served(other) is None
