@@ -21,7 +21,7 @@ Call = Callable[[Vault], Awaitable[object]]
 class Answer:
     """What the vault says."""
 
-    headers: Final[dict[str, str]] = {}
+    headers: Final = {"x-ms-request-id": "req-1"}
 
     def __init__(self, status: int, body: object) -> None:
         self.status_code = status
@@ -151,6 +151,18 @@ async def test_every_page_of_versions_is_read_by_the_query_of_the_link_to_it() -
 async def test_only_a_404_says_that_nothing_is_there(call: str, code: str) -> None:
     with pytest.raises(TargetForbidden):
         await READS[call][0](opened(Sdk(403, {"error": {"code": code}}), []))
+
+
+@pytest.mark.parametrize("status", [200, 403])
+async def test_an_error_tells_the_status_and_the_request_by_which_azure_knows_it(
+    status: int,
+) -> None:
+    with pytest.raises(TargetError) as caught:
+        await opened(Sdk(status, "no certificate"), []).latest("api")
+
+    answer = caught.value.answer
+    assert answer is not None
+    assert (answer.status, answer.request_id) == (status, "req-1")
 
 
 @pytest.mark.parametrize(
