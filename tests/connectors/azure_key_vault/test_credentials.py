@@ -157,10 +157,21 @@ async def test_a_tenant_that_the_vault_does_not_belong_to_is_unauthenticated(
         ("https://my-vault.vault.azure.cn", "login.chinacloudapi.cn"),
     ],
 )
+@pytest.mark.parametrize("mode", ["client_secret", "default"])
 async def test_each_cloud_is_logged_in_to_at_its_own_host(
-    behind: Playground, box: Middlebox, new: Issued, url: str, login: str
+    behind: Playground,
+    box: Middlebox,
+    new: Issued,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    url: str,
+    login: str,
+    mode: str,
 ) -> None:
-    run = await deployed(behind, new, "client_secret", vault_url=url)
+    for name, value in environment(behind.emulator).items():
+        monkeypatch.setenv(name, value)
+
+    run = await deployed(behind, new, mode, vault_url=url)
 
     assert run.final.state is State.SUCCEEDED
     assert box.hosts == {login, url.removeprefix("https://")}
@@ -333,11 +344,25 @@ async def test_a_default_chain_that_finds_nothing_is_unauthenticated(
 
 
 async def test_a_login_host_can_be_named_in_the_environment(
-    open_playground: Open, emulator: Emulator, new: Issued
+    open_playground: Open, box: Middlebox, emulator: Emulator, new: Issued
 ) -> None:
     variables = {**environment(emulator), "AZURE_AUTHORITY_HOST": "login.microsoftonline.us"}
-    async with open_playground(variables=variables) as play:
+    where = {"connect_to": f"127.0.0.1:{box.port}", "ca_bundle": box.ca_bundle}
+    async with open_playground(variables=variables, **where) as play:
         assert (await deployed(play, new, "client_secret")).final.state is State.SUCCEEDED
+
+    assert box.hosts == {"login.microsoftonline.us", "my-vault.vault.azure.net"}
+
+
+async def test_a_variable_whose_value_cannot_be_used_is_looked_for_in_the_environment(
+    open_playground: Open, emulator: Emulator, new: Issued
+) -> None:
+    variables = {**environment(emulator), "AZURE_TENANT_ID": "no tenant; at all"}
+    async with open_playground(variables=variables) as play:
+        run = await deployed(play, new, "client_secret")
+
+    assert run.final.error is not None
+    assert "AZURE_ variable in this service's environment" in run.final.error.message
 
 
 async def test_one_credential_logs_in_once_for_many_vaults(play: Playground, new: Issued) -> None:
