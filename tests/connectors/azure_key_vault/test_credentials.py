@@ -111,7 +111,10 @@ async def test_missing_variables_of_a_workload_identity_are_named(
 
         assert run.code == "target-unauthenticated"
         assert run.final.error is not None
-        assert "AZURE_FEDERATED_TOKEN_FILE" in run.final.error.message
+        assert run.final.error.message == (
+            "credential_mode workload_identity needs AZURE_FEDERATED_TOKEN_FILE in this service's "
+            "environment."
+        )
 
 
 @pytest.mark.parametrize(
@@ -250,6 +253,19 @@ async def test_a_workload_identity_logs_in_with_its_token_file(
 
         assert run.final.state is State.SUCCEEDED
         assert logins(play) == {"token"}
+
+
+async def test_a_workload_identity_logs_in_at_the_host_of_the_vaults_cloud(
+    open_playground: Open, box: Middlebox, emulator: Emulator, new: Issued, tmp_path: Path
+) -> None:
+    variables = federated(emulator, tmp_path / "token", emulator.federated_token())
+    where = {"connect_to": f"127.0.0.1:{box.port}", "ca_bundle": box.ca_bundle}
+    url = "https://my-vault.vault.azure.cn"
+    async with open_playground(variables=variables, **where) as play:
+        run = await deployed(play, new, "workload_identity", vault_url=url)
+
+    assert run.final.state is State.SUCCEEDED
+    assert box.hosts == {"login.chinacloudapi.cn", "my-vault.vault.azure.cn"}
 
 
 @pytest.mark.parametrize(
