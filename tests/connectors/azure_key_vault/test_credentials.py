@@ -152,34 +152,6 @@ async def test_a_tenant_that_the_vault_does_not_belong_to_is_unauthenticated(
         assert run.code == "target-unauthenticated"
 
 
-@pytest.mark.parametrize(
-    ("url", "login"),
-    [
-        ("https://my-vault.vault.azure.net", "login.microsoftonline.com"),
-        ("https://my-vault.vault.usgovcloudapi.net", "login.microsoftonline.us"),
-        ("https://my-vault.vault.azure.cn", "login.chinacloudapi.cn"),
-    ],
-)
-@pytest.mark.parametrize("mode", ["client_secret", "default"])
-async def test_each_cloud_is_logged_in_to_at_its_own_host(
-    behind: Playground,
-    box: Middlebox,
-    new: Issued,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    url: str,
-    login: str,
-    mode: str,
-) -> None:
-    for name, value in environment(behind.emulator).items():
-        monkeypatch.setenv(name, value)
-
-    run = await deployed(behind, new, mode, vault_url=url)
-
-    assert run.final.state is State.SUCCEEDED
-    assert box.hosts == {login, url.removeprefix("https://")}
-
-
 async def test_a_managed_identity_of_a_machine_logs_in(
     play: Playground, new: Issued, imds: None
 ) -> None:
@@ -253,19 +225,6 @@ async def test_a_workload_identity_logs_in_with_its_token_file(
 
         assert run.final.state is State.SUCCEEDED
         assert logins(play) == {"token"}
-
-
-async def test_a_workload_identity_logs_in_at_the_host_of_the_vaults_cloud(
-    open_playground: Open, box: Middlebox, emulator: Emulator, new: Issued, tmp_path: Path
-) -> None:
-    variables = federated(emulator, tmp_path / "token", emulator.federated_token())
-    where = {"connect_to": f"127.0.0.1:{box.port}", "ca_bundle": box.ca_bundle}
-    url = "https://my-vault.vault.azure.cn"
-    async with open_playground(variables=variables, **where) as play:
-        run = await deployed(play, new, "workload_identity", vault_url=url)
-
-    assert run.final.state is State.SUCCEEDED
-    assert box.hosts == {"login.chinacloudapi.cn", "my-vault.vault.azure.cn"}
 
 
 @pytest.mark.parametrize(
@@ -357,17 +316,6 @@ async def test_a_default_chain_that_finds_nothing_is_unauthenticated(
 
     assert run.states == [State.FAILED]
     assert run.code == "target-unauthenticated"
-
-
-async def test_a_login_host_can_be_named_in_the_environment(
-    open_playground: Open, box: Middlebox, emulator: Emulator, new: Issued
-) -> None:
-    variables = {**environment(emulator), "AZURE_AUTHORITY_HOST": "login.microsoftonline.us"}
-    where = {"connect_to": f"127.0.0.1:{box.port}", "ca_bundle": box.ca_bundle}
-    async with open_playground(variables=variables, **where) as play:
-        assert (await deployed(play, new, "client_secret")).final.state is State.SUCCEEDED
-
-    assert box.hosts == {"login.microsoftonline.us", "my-vault.vault.azure.net"}
 
 
 async def test_a_variable_whose_value_cannot_be_used_is_looked_for_in_the_environment(

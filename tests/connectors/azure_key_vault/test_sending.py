@@ -10,7 +10,7 @@ from app.emulator import Answer, Delay, Drop, Fault, ForgetTags, StaleRead
 from tests.certificates import Issued
 from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.middlebox import Middlebox
-from tests.connectors.azure_key_vault.playground import AT_ONCE, NAME, Playground, serves
+from tests.connectors.azure_key_vault.playground import NAME, Playground, serves
 
 UNCLEAR = [
     *(
@@ -337,24 +337,6 @@ async def test_a_clear_refusal_does_not_speak_for_an_earlier_import_without_an_a
     assert run.final.error is not None
     assert run.final.error.answer is not None
     assert run.final.error.answer.status == status
-
-
-async def test_a_refusal_after_an_import_without_an_answer_is_told_where_nobody_can_look(
-    play: Playground, new: Issued
-) -> None:
-    refused = Fault(operation="import", effect=Answer(status=403), nth=2)
-    looks = 1 + len(AT_ONCE.stale)
-    blind = Fault(
-        operation="get_certificate", effect=Answer(status=503), nth=looks + 1, count=ALWAYS
-    )
-
-    run = await play.deploy(new, at={State.IMPORTING: [on_import(Drop()), refused, blind]})
-
-    assert run.code == "import-outcome-unknown"
-    assert play.imports() == 2
-    assert run.final.error is not None
-    assert run.final.error.answer is not None
-    assert run.final.error.answer.status == 403
 
 
 async def test_an_import_that_lands_after_a_later_refusal_is_undone_not_denied(
