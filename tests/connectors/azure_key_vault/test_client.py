@@ -1,5 +1,6 @@
 """What each call sends, and under which name its answer is counted."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
@@ -193,6 +194,30 @@ class Waiting(Allowance):
 
     async def take(self, operation: str, *, first: bool = False) -> float:
         return self.seconds
+
+    def answered(self, operation: str, status: int) -> None:
+        """Nothing follows from it."""
+
+
+@pytest.mark.parametrize(
+    ("status", "slept"),
+    [(500, [0.25]), (503, [0.25]), (408, [0.25]), (429, [])],
+)
+async def test_a_read_is_repeated_after_its_wait_or_when_the_vault_admits_it_again(
+    status: int, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sdk, waits = Sdk(status), list[float]()
+    sdk.answers.append(Answer(404, {"error": {"code": "CertificateNotFound"}}))
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    vault = Vault(cast(CertificateClient, sdk), lambda *_: None, (0.25,), Waiting(0))
+
+    assert await vault.latest("api") is None
+    assert len(sdk.sent) == 2
+    assert waits == slept
 
 
 @pytest.mark.parametrize(("seconds", "waited"), [(0.0, False), (0.01, True), (10.0, True)])
