@@ -210,6 +210,22 @@ async def test_a_name_that_does_not_resolve_is_no_vault(
         assert not run.final.error.retryable
 
 
+async def test_the_host_that_connect_to_names_is_looked_up_whatever_the_family_of_its_address(
+    open_playground: Open, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve, asked = ThreadedResolver.resolve, set[object]()
+
+    async def here(resolver: ThreadedResolver, host: str, port: int, family: Any) -> Any:  # noqa: ANN401 - the library's signature
+        asked.add((host, port, family))
+        return await resolve(resolver, "127.0.0.1", port, family=family)
+
+    monkeypatch.setattr(ThreadedResolver, "resolve", here)
+    async with open_playground(connect_to=f"gateway.test:{emulator.port}") as play:
+        await play.connector.served(play.target())
+
+    assert asked == {("gateway.test", emulator.port, socket.AF_UNSPEC)}
+
+
 async def test_a_login_host_that_does_not_resolve_is_not_taken_for_a_missing_vault(
     open_playground: Open, emulator: Emulator, new: Issued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
