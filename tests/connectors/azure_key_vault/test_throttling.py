@@ -104,6 +104,16 @@ async def test_many_deployments_are_never_throttled_and_use_nearly_all_that_is_a
     assert took <= 1.1 * 10 * count / 30
 
 
+async def test_what_one_vault_admits_is_not_counted_against_another(
+    open_playground: Open, new: Issued
+) -> None:
+    async with open_playground(vault_imports=1) as play:
+        await deploy_many(play, new, 2, ("one", "two"))
+
+    assert play.imports() == 2
+    assert play.waited == []
+
+
 async def test_a_429_slows_everybody_down_until_the_vault_has_recovered(
     open_playground: Open, new: Issued
 ) -> None:
