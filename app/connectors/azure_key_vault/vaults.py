@@ -111,7 +111,6 @@ class _Open:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=options.connect_to is None,
-            auto_decompress=False,
         )
         self.credentials = Credentials(
             environment, transport=self.transport(), retry_backoff_factor=patience.login

@@ -51,6 +51,9 @@ class Middlebox:
     port: int = 0
     ca_bundle: str = ""
     challenge: str | None = None
+    compresses: bool = False
+    cookie: str | None = None
+    cookies: list[str] = field(default_factory=list)  # that came back
     hosts: set[str] = field(default_factory=set)
     rules: list[Rule] = field(default_factory=list)
     servers: list[asyncio.AbstractServer] = field(default_factory=list)
@@ -71,6 +74,7 @@ class Middlebox:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.hosts.add(request.host)
+        self.cookies += request.cookies.values()
         assert request.transport is not None
         self.transports.append(cast(asyncio.WriteTransport, request.transport))
         rule = next((one for one in self.rules if one.takes(request)), None)
@@ -107,7 +111,15 @@ class Middlebox:
             kept = {name: value for name, value in answer.headers.items() if _kept(name)}
             if self.challenge is not None and "WWW-Authenticate" in kept:
                 kept["WWW-Authenticate"] = self.challenge
-            return web.Response(status=answer.status, body=await answer.read(), headers=kept)
+            passed = web.Response(status=answer.status, body=await answer.read(), headers=kept)
+        return self._touched(passed)
+
+    def _touched(self, passed: web.Response) -> web.Response:
+        if self.compresses:
+            passed.enable_compression(web.ContentCoding.gzip)
+        if self.cookie is not None:
+            passed.set_cookie("box", self.cookie)
+        return passed
 
 
 def _kept(header: str) -> bool:

@@ -106,7 +106,7 @@ def test_a_creation_is_under_way_only_where_it_says_so() -> None:
     assert not answers.in_progress(b"<html>")
 
 
-@pytest.mark.parametrize("octets", [b"\xfb", b"\xfb\xff", b"\xfb\xff\xfe", bytes(32)])
+@pytest.mark.parametrize("octets", [b"\xfb", b"\xfb\xff", b"\xfb\xff\xfe", b"\0\0\x17", bytes(32)])
 def test_the_octets_of_a_key_operation_come_without_padding(octets: bytes) -> None:
     written = answers.base64url(octets)
 
@@ -114,6 +114,12 @@ def test_the_octets_of_a_key_operation_come_without_padding(octets: bytes) -> No
 
     assert (found.key_id, found.octets) == ("key", octets)
     assert not {"+", "/", "="} & {*written}
+
+
+@pytest.mark.parametrize("written", ["AA!AA", "AA AA", "A", "é"])
+def test_octets_that_are_not_base64_are_not_guessed(written: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        answers.key_result(body({"kid": "key", "value": written}))
 
 
 NO_VERSION: Final = [{"id": "v-1", "cer": CER}, {"id": f"{NAME}/", "cer": CER}, {"cer": CER}]

@@ -1,5 +1,6 @@
 """What each call sends, and under which name its answer is counted."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
@@ -21,7 +22,7 @@ Call = Callable[[Vault], Awaitable[object]]
 class Answer:
     """What the vault says."""
 
-    headers: Final[dict[str, str]] = {}
+    headers: Final = {"x-ms-request-id": "req-1"}
 
     def __init__(self, status: int, body: object) -> None:
         self.status_code = status
@@ -32,14 +33,14 @@ class Sdk:
     """The SDK's client, as far as we use it: keeps what is sent, and answers it."""
 
     def __init__(self, status: int = 403, body: object = None) -> None:
-        self.answer = Answer(status, body)
+        self.answers = [Answer(status, body)]
         self.sent: list[HttpRequest] = []
         self.closed = False
 
     async def send_request(self, request: HttpRequest, *, stream: bool) -> Answer:
         assert stream
         self.sent.append(request)
-        return self.answer
+        return self.answers.pop(0)
 
     async def close(self) -> None:
         self.closed = True
@@ -125,6 +126,20 @@ async def test_what_carries_a_body_says_that_it_is_json(
     assert orjson.loads(request.content) == BODY
 
 
+async def test_every_page_of_versions_is_read_by_the_query_of_the_link_to_it() -> None:
+    sdk, pages = Sdk(), "/certificates/api/versions"
+    link = f"https://elsewhere.vault.azure.net{pages}?$skiptoken=X"
+    sdk.answers = [
+        Answer(200, {"value": [{"id": "certificates/api/v-1"}], "nextLink": link}),
+        Answer(200, {"value": [{"id": "certificates/api/v-2"}]}),
+    ]
+
+    found = await opened(sdk, []).versions("api")
+
+    assert [one.id for one in found] == ["v-1", "v-2"]
+    assert [request.url for request in sdk.sent] == [pages, f"{pages}?$skiptoken=X"]
+
+
 @pytest.mark.parametrize(
     ("call", "code"),
     [
@@ -137,6 +152,18 @@ async def test_what_carries_a_body_says_that_it_is_json(
 async def test_only_a_404_says_that_nothing_is_there(call: str, code: str) -> None:
     with pytest.raises(TargetForbidden):
         await READS[call][0](opened(Sdk(403, {"error": {"code": code}}), []))
+
+
+@pytest.mark.parametrize("status", [200, 403])
+async def test_an_error_tells_the_status_and_the_request_by_which_azure_knows_it(
+    status: int,
+) -> None:
+    with pytest.raises(TargetError) as caught:
+        await opened(Sdk(status, "no certificate"), []).latest("api")
+
+    answer = caught.value.answer
+    assert answer is not None
+    assert (answer.status, answer.request_id) == (status, "req-1")
 
 
 @pytest.mark.parametrize(
@@ -167,6 +194,30 @@ class Waiting(Allowance):
 
     async def take(self, operation: str, *, first: bool = False) -> float:
         return self.seconds
+
+    def answered(self, operation: str, status: int) -> None:
+        """Nothing follows from it."""
+
+
+@pytest.mark.parametrize(
+    ("status", "slept"),
+    [(500, [0.25]), (503, [0.25]), (408, [0.25]), (429, [])],
+)
+async def test_a_read_is_repeated_after_its_wait_or_when_the_vault_admits_it_again(
+    status: int, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sdk, waits = Sdk(status), list[float]()
+    sdk.answers.append(Answer(404, {"error": {"code": "CertificateNotFound"}}))
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    vault = Vault(cast(CertificateClient, sdk), lambda *_: None, (0.25,), Waiting(0))
+
+    assert await vault.latest("api") is None
+    assert len(sdk.sent) == 2
+    assert waits == slept
 
 
 @pytest.mark.parametrize(("seconds", "waited"), [(0.0, False), (0.01, True), (10.0, True)])

@@ -11,6 +11,7 @@ from app import pki
 from app.connectors import REGISTRY
 from app.connectors.azure_key_vault import AzureKeyVaultTarget, AzureOptions
 from app.connectors.azure_key_vault.connector import AzureKeyVault
+from app.deployment.model import Target
 from tests.certificates import NOW, Authority
 from tests.conftest import shown
 from tests.connectors.azure_key_vault.playground import VAULT, Playground
@@ -295,6 +296,21 @@ def _connector(**options: Any) -> AzureKeyVault:  # noqa: ANN401 - the fields of
     )
     assert isinstance(made, AzureKeyVault)
     return made
+
+
+def test_a_target_is_its_kind_what_was_said_normalised_and_an_address_that_knows_no_case() -> None:
+    said = {"vault_url": "HTTPS://MY-Vault.vault.azure.net/", "certificate_name": "Api-Prod"}
+
+    assert _connector().target({**said, "tags": {"env": "test"}}) == Target(
+        type="AzureKeyVault",
+        config={
+            "vault_url": VAULT,
+            "certificate_name": "Api-Prod",
+            "tags": {"env": "test"},
+            "credential_mode": "default",
+        },
+        address=f"{VAULT}/certificates/api-prod",
+    )
 
 
 def test_what_the_operator_or_key_vault_forbids_is_told_before_anything_is_sent(

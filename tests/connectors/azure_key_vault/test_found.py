@@ -67,6 +67,24 @@ async def test_an_import_that_cannot_be_looked_for_after_a_crash_is_not_said_to_
     assert run.final.error.answer.inner_code == "ForbiddenByRbac"
 
 
+async def test_a_refusal_after_an_import_without_an_answer_is_told_where_nobody_can_look(
+    play: Playground, new: Issued
+) -> None:
+    refused = Fault(operation="import", effect=Answer(status=403), nth=2)
+    looks = 1 + len(AT_ONCE.stale)
+    blind = Fault(operation="get_certificate", effect=Answer(status=503), nth=looks + 1, count=None)
+
+    run = await play.deploy(
+        new, at={State.IMPORTING: [Fault(operation="import", effect=Drop()), refused, blind]}
+    )
+
+    assert run.code == "import-outcome-unknown"
+    assert play.imports() == 2
+    assert run.final.error is not None
+    assert run.final.error.answer is not None
+    assert run.final.error.answer.status == 403
+
+
 async def test_a_vault_that_is_down_for_a_while_after_a_crash_is_asked_again(
     open_playground: Open, old: Issued, new: Issued
 ) -> None:

@@ -108,6 +108,22 @@ async def test_a_rollback_that_cannot_be_read_back_names_the_version_it_made(
     assert told(run.final) == (failed, restored)
 
 
+async def test_a_spoiled_rollback_whose_tags_left_no_room_for_our_id_is_not_taken_for_a_strangers(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    """The version that it undoes is known from a look only, and its tag alone tells whose it is."""
+    play.store(old, tags={f"tag-{number}": "x" for number in range(15)})
+
+    run = await play.deploy(
+        new, at={State.IMPORTING: [LOST, BLIND], State.ROLLING_BACK: [SPOILED, LOST]}
+    )
+
+    _, failed, restored = made(play)
+    assert "certctl-deployment-id" not in play.latest.tags
+    assert run.final.state is State.ROLLBACK_FAILED
+    assert told(run.final) == (failed, restored)
+
+
 async def test_a_rollback_whose_time_is_over_before_its_read_back_names_the_version_it_made(
     late: Playground, box: Middlebox, old: Issued, new: Issued
 ) -> None:

@@ -1,6 +1,7 @@
 """What puts the previous version back: a chain that is surely its own, and the key that fits it."""
 
 import base64
+import re
 from typing import Any, Final
 
 import pytest
@@ -20,6 +21,7 @@ from tests.connectors.azure_key_vault.shown import version
 
 ELSEWHERE = authority("Elsewhere").issue("old.example")
 SELF_SIGNED = self_signed("old.example")
+BLOCK = re.compile(r"-----BEGIN (.+)-----\n[^-]+-----END \1-----\n")
 KEY_GONE = "^The process died, and the key that the rollback needs went with it.$"
 
 
@@ -141,6 +143,7 @@ def test_the_old_leaf_goes_back_with_the_key_of_its_plan_whatever_else_is_held(
         key = load_pem_private_key(value.encode(), None)
         assert key.public_key() == old.key.public_key()
         assert load_pem_x509_certificates(value.encode()) == [old.leaf, *old.chain]
+        assert re.sub(BLOCK, "", value) == ""  # no other text
     assert found["policy"]["secret_props"] == {"contentType": kind}
     assert found["policy"]["key_props"]["exportable"] is False
     assert (found["attributes"], found["tags"]) == ({"enabled": False}, {"env": "test"})

@@ -334,6 +334,9 @@ async def test_a_clear_refusal_does_not_speak_for_an_earlier_import_without_an_a
 
     assert run.code == "import-outcome-unknown"
     assert State.ROLLING_BACK in [saved.state for saved in run.saved]
+    assert run.final.error is not None
+    assert run.final.error.answer is not None
+    assert run.final.error.answer.status == status
 
 
 async def test_an_import_that_lands_after_a_later_refusal_is_undone_not_denied(

@@ -104,6 +104,16 @@ async def test_many_deployments_are_never_throttled_and_use_nearly_all_that_is_a
     assert took <= 1.1 * 10 * count / 30
 
 
+async def test_what_one_vault_admits_is_not_counted_against_another(
+    open_playground: Open, new: Issued
+) -> None:
+    async with open_playground(vault_imports=1) as play:
+        await deploy_many(play, new, 2, ("one", "two"))
+
+    assert play.imports() == 2
+    assert play.waited == []
+
+
 async def test_a_429_slows_everybody_down_until_the_vault_has_recovered(
     open_playground: Open, new: Issued
 ) -> None:
@@ -307,6 +317,22 @@ async def test_a_deployment_that_cannot_look_again_in_time_sends_nothing_and_say
 
     assert (run.final.state, run.code) == (State.FAILED, "target-throttled")
     assert play.vault.versions(NAME) == []
+
+
+@pytest.mark.usefixtures("no_time")
+async def test_a_deployment_that_cannot_look_in_time_before_it_imports_sends_nothing(
+    open_playground: Open, new: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.connectors.azure_key_vault.before._FRESH_S", 0)
+    patience = Patience(read=(0, 0), throttled=(0.001, 5), chance=lambda: 0.0)
+    async with open_playground(patience=patience) as play:
+        refused = Answer(status=429)
+        look = Fault(operation="get_certificate", nth=2, effect=refused, count=2)
+        play.emulator.faults.add(look)
+        run = await play.deploy(new)
+
+    assert (run.final.state, run.code) == (State.FAILED, "target-throttled")
+    assert play.imports() == 0
 
 
 async def test_a_lost_import_is_unknown_where_its_name_is_deleted_before_its_next_turn(

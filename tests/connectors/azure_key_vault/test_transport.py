@@ -12,7 +12,10 @@ import pytest
 from aiohttp.resolver import ThreadedResolver
 
 from app.connectors import REGISTRY
-from app.connectors.azure_key_vault import AzureOptions
+from app.connectors.azure_key_vault import AzureOptions, Patience
+from app.connectors.azure_key_vault.budgets import Budgets
+from app.connectors.azure_key_vault.config import CredentialMode, Place
+from app.connectors.azure_key_vault.vaults import Vaults
 from app.deployment.model import State
 from app.emulator import Delay, Emulator, Fault
 from app.errors import DeployError
@@ -64,6 +67,87 @@ async def test_every_vault_is_reached_where_connect_to_says(play: Playground, ne
 
     assert serves(play.emulator.vault("one-vault"), new)
     assert serves(play.emulator.vault("two-vault"), new)
+
+
+@pytest.fixture(name="asked")
+async def _asked(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[bytes]]:
+    """What the proxy that the environment names is asked; it lets nothing through."""
+    lines: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append(await reader.readline())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+    try:
+        yield lines
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def test_a_proxy_that_the_environment_names_is_the_way_to_a_vault(
+    open_playground: Open, new: Issued, asked: list[bytes]
+) -> None:
+    async with open_playground(connect_to=None) as play:
+        run = await play.deploy(new)
+
+        assert run.states == [State.FAILED]
+        assert set(asked) == {b"CONNECT my-vault.vault.azure.net:443 HTTP/1.1\r\n"}
+
+
+async def test_connect_to_goes_past_a_proxy_that_the_environment_names(
+    play: Playground, new: Issued, asked: list[bytes]
+) -> None:
+    run = await play.deploy(new)
+
+    assert run.final.state is State.SUCCEEDED
+    assert asked == []
+
+
+async def test_what_a_box_on_the_way_compresses_is_read(
+    behind: Playground, box: Middlebox, old: Issued, new: Issued
+) -> None:
+    behind.store(old)
+    box.compresses = True
+
+    run = await behind.deploy(new)
+
+    assert run.final.state is State.SUCCEEDED
+    assert serves(behind.vault, new)
+
+
+async def test_a_cookie_is_never_sent_back(
+    behind: Playground, box: Middlebox, old: Issued, new: Issued
+) -> None:
+    """Or what was meant for one identity would be told with another's calls."""
+    behind.store(old)
+    box.cookie = "x"
+
+    run = await behind.deploy(new)
+
+    assert run.final.state is State.SUCCEEDED
+    assert box.cookies == []
+
+
+async def test_a_call_without_an_answer_yet_holds_up_no_other(play: Playground) -> None:
+    late = Fault(operation="get_certificate", effect=Delay(seconds=0.5))
+    play.emulator.faults.add(late)
+    waiting = asyncio.create_task(play.connector.served(play.target()))
+    await asyncio.to_thread(play.emulator.faults.wait_until_met, late, within=5)
+
+    other = play.target(vault_url="https://another.vault.azure.net")
+    assert await play.connector.served(other) is None
+
+    assert not waiting.done()
+    assert await waiting is None
 
 
 @pytest.mark.parametrize("trusted", ["another", "the-systems"])
@@ -124,6 +208,22 @@ async def test_a_name_that_does_not_resolve_is_no_vault(
         assert run.code == "target-not-found"
         assert run.final.error is not None
         assert not run.final.error.retryable
+
+
+async def test_the_host_that_connect_to_names_is_looked_up_whatever_the_family_of_its_address(
+    open_playground: Open, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve, asked = ThreadedResolver.resolve, set[object]()
+
+    async def here(resolver: ThreadedResolver, host: str, port: int, family: Any) -> Any:  # noqa: ANN401 - the library's signature
+        asked.add((host, port, family))
+        return await resolve(resolver, "127.0.0.1", port, family=family)
+
+    monkeypatch.setattr(ThreadedResolver, "resolve", here)
+    async with open_playground(connect_to=f"gateway.test:{emulator.port}") as play:
+        await play.connector.served(play.target())
+
+    assert asked == {("gateway.test", emulator.port, socket.AF_UNSPEC)}
 
 
 async def test_a_login_host_that_does_not_resolve_is_not_taken_for_a_missing_vault(
@@ -194,6 +294,28 @@ async def test_clients_beyond_the_bound_are_closed_and_made_again(
         for number in (0, 1, 2, 3, 0, 1):
             target = play.target(vault_url=f"https://vault-{number}.vault.azure.net")
             assert await play.connector.served(target) is None
+
+
+async def test_the_client_that_was_unused_longest_is_the_one_that_is_closed() -> None:
+    options, patience = AzureOptions(most_vaults=2), Patience()
+    variables = dict.fromkeys(("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"), "x")
+    budgets = Budgets(options, share=lambda: 1.0, waited=lambda *_: None, patience=patience)
+    vaults = Vaults(options, variables, lambda *_: None, patience, budgets)
+    first, second, third = (
+        Place(
+            vault_url=f"https://vault-{number}.vault.azure.net",
+            credential_mode=CredentialMode.CLIENT_SECRET,
+        )
+        for number in range(3)
+    )
+    kept, closed = vaults.of(first), vaults.of(second)
+    assert (vaults.of(second), vaults.of(first)) == (closed, kept)
+
+    vaults.of(third)
+
+    assert vaults.of(first) is kept
+    assert vaults.of(second) is not closed
+    await vaults.aclose()
 
 
 async def test_a_client_that_is_closed_while_it_is_used_finishes_its_work(

@@ -59,6 +59,17 @@ async def test_a_first_import_that_never_shows_fails_with_its_code(
     assert play.imports() == 1
 
 
+async def test_the_version_from_before_proves_nothing_though_its_certificate_is_the_same(
+    play: Playground, new: Issued
+) -> None:
+    play.store(new)
+
+    run = await play.deploy(new, force=True, at={State.VERIFYING: [on_read(StaleRead(), 3)]})
+
+    assert run.code == "verification-failed"
+    assert told(run) == "The vault took the import but keeps serving what was there before."
+
+
 async def test_another_certificate_under_our_version_is_found_out(
     play: Playground, new: Issued
 ) -> None:
