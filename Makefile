@@ -1,5 +1,6 @@
-# Two commands matter: `make demo` and `make test`. Each sets up what it needs.
+# Two commands matter: `make demo` and `make test`. Each sets up what it needs, two things at a time.
 .DEFAULT_GOAL := help
+MAKEFLAGS += --jobs=2
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
