@@ -163,7 +163,8 @@ class Connector(Protocol):
 
         Raises:
             Superseded: another writer's version is current; it was left alone.
-            DeployError: the target does not serve what it did before.
+            DeployError: the target does not serve what it did before; or, where there was nothing
+                before, it could not be looked at.
         """
 
     async def conflict(self, target: Target) -> DeployError | None:

@@ -204,7 +204,10 @@ def moved(deployment: Deployment, state: State, **changes: Any) -> Deployment:  
 
 
 def failed(deployment: Deployment, failure: errors.DeployError) -> Deployment:
-    """*deployment* after *failure* of its step. The first error is the one that is kept."""
+    """*deployment* after *failure* of its step. The first error is the one that is kept.
+
+    A first import has nothing to put back: where its rollback could not even look, it has `left`.
+    """
     error = deployment.error or Failure(
         code=failure.code,
         message=failure.message,
@@ -213,7 +216,9 @@ def failed(deployment: Deployment, failure: errors.DeployError) -> Deployment:
         answer=failure.answer,
     )
     rollback = deployment.rollback
-    state = _way_out(deployment.state, failure)
+    state = _way_out(deployment, failure)
+    if deployment.state is State.ROLLING_BACK and state is State.FAILED:
+        return left(replace(deployment, error=error))
     if state is State.ROLLBACK_FAILED and rollback is not None:
         reason = rollback.reason or failure.code
         rollback = replace(rollback, outcome=Outcome.ALSO_FAILED, reason=reason)
@@ -252,7 +257,8 @@ def _to_a_person(deployment: Deployment, rollback: Rollback, failure: errors.Dep
     )
 
 
-def _way_out(state: State, failure: errors.DeployError) -> State:
+def _way_out(deployment: Deployment, failure: errors.DeployError) -> State:
+    state = deployment.state
     unclear = (errors.ImportOutcomeUnknown, errors.DeadlineExceeded, errors.InternalError)
     if isinstance(failure, errors.Superseded) and State.SUPERSEDED in EXITS[state]:
         return State.SUPERSEDED
@@ -260,6 +266,9 @@ def _way_out(state: State, failure: errors.DeployError) -> State:
         return State.INTERRUPTED
     if state is State.IMPORTING and not isinstance(failure, unclear):
         return State.FAILED  # a clear answer to an import that was surely never applied
+    first = state is State.ROLLING_BACK and deployment.snapshot is None
+    if first and not isinstance(failure, errors.InternalError):
+        return State.FAILED  # nothing was there to put back, so what failed was only a look
     return NEXT[state][1]
 
 

@@ -16,6 +16,7 @@ from app.deployment.model import (
     Outcome,
     Plan,
     Rollback,
+    Snapshot,
     State,
     failed,
     moved,
@@ -25,6 +26,14 @@ from tests.certificates import NOW, Issued
 from tests.deployment import making
 
 S = State
+_BEFORE = Snapshot(
+    version_id="v1",
+    serial="01",
+    thumbprint="before",
+    not_after=NOW,
+    enabled=True,
+    managed_by_us=True,
+)
 _UNDER_WAY = [state for state in State if state not in FINAL]
 
 
@@ -130,7 +139,7 @@ def test_a_rollback_that_fails_without_a_plan_makes_none_up(issued: Issued) -> N
 
 def test_only_a_failed_rollback_is_told_as_one(issued: Issued) -> None:
     plan = Rollback(plan=Plan.SECRET)
-    verifying = making.deployment(issued, S.VERIFYING, rollback=plan)
+    verifying = making.deployment(issued, S.VERIFYING, rollback=plan, snapshot=_BEFORE)
 
     rolling_back = failed(verifying, errors.VerificationFailed())
     ended = failed(rolling_back, errors.TargetUnavailable())

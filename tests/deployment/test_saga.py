@@ -243,49 +243,6 @@ async def test_a_rollback_that_could_not_be_confirmed_names_the_version_it_made(
     )
 
 
-async def test_a_first_import_that_fails_ends_failed_because_nothing_was_there_to_put_back(
-    issued: Issued, empty_shelf: Shelf, held: Held, diary: Diary
-) -> None:
-    empty_shelf.fail(S.VERIFYING, errors.VerificationFailed())
-
-    end = await _run(issued, empty_shelf, held, diary)
-
-    assert end.state is S.FAILED
-    assert end.error is not None
-    assert end.error.code == "verification-failed"
-    assert end.rollback == Rollback(plan=Plan.NOT_NEEDED)
-
-
-async def test_a_first_import_that_cannot_be_read_back_is_told_by_the_code_as_one_that_was_made(
-    issued: Issued, empty_shelf: Shelf, held: Held, diary: Diary
-) -> None:
-    answer = errors.TargetAnswer(status=503)
-    empty_shelf.fail(S.VERIFYING, errors.TargetUnavailable(answer=answer))
-
-    end = await _run(issued, empty_shelf, held, diary)
-
-    assert end.state is S.FAILED
-    assert end.error is not None
-    assert (end.error.code, end.error.step) == ("verification-failed", S.VERIFYING)
-    assert end.error.message == (
-        "Version v1 was made, the first under this name, but not read back (target-unavailable): "
-        + errors.advice(errors.TargetUnavailable)
-    )
-    assert end.error.retryable
-    assert end.error.answer == answer
-
-
-async def test_a_first_import_that_is_something_else_keeps_its_sentence(
-    issued: Issued, empty_shelf: Shelf, held: Held, diary: Diary
-) -> None:
-    empty_shelf.fail(S.VERIFYING, errors.VerificationFailed("It is something else."))
-
-    end = await _run(issued, empty_shelf, held, diary)
-
-    assert end.error is not None
-    assert end.error.message == "It is something else."
-
-
 @pytest.mark.parametrize(
     ("step", "failure"),
     [

@@ -109,8 +109,7 @@ class AzureKeyVault:
         if found is Whose.GONE:
             raise errors.VerificationFailed(_DELETED)
         if found is not Whose.OURS or latest is None:
-            text = "The vault took the import but keeps serving what was there before."
-            raise errors.VerificationFailed(text)
+            raise errors.VerificationFailed(_STALE if deployment.snapshot else _NOT_SHOWN)
         if latest.thumbprint != deployment.certificate.thumbprint:
             raise errors.VerificationFailed("The new version holds another certificate.")
         if not latest.enabled:
@@ -206,6 +205,8 @@ class AzureKeyVault:
 
 
 _DELETED: Final = "The certificate was deleted from the vault meanwhile."
+_STALE: Final = "The vault took the import but keeps serving what was there before."
+_NOT_SHOWN: Final = "The vault took the import but shows no certificate under this name."
 
 
 async def _pack(held: Held) -> None:

@@ -55,7 +55,7 @@ async def test_a_first_import_that_never_shows_fails_with_its_code(
 
     assert run.final.state is State.FAILED
     assert run.code == "verification-failed"
-    assert told(run) == "The vault took the import but keeps serving what was there before."
+    assert told(run) == "The vault took the import but shows no certificate under this name."
     assert play.imports() == 1
 
 

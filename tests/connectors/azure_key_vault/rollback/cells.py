@@ -121,7 +121,8 @@ def _where_nothing_landed() -> Iterator[Cell]:
     }
     for case, cause, meets in product(ALL, SILENT, ends):
         if cause is SILENT[0] or meets is WORKS:
-            yield _undone(case, cause, meets, ends[meets])
+            blind_first = case is FIRST and meets is NO_READ  # nothing was there to put back
+            yield _undone(case, cause, meets, ends[WORKS if blind_first else meets])
 
 
 def _where_it_can_be_undone() -> Iterator[Cell]:
@@ -167,6 +168,8 @@ def _where_nothing_can_be_put_back() -> Iterator[Cell]:
             yield _undone(case, cause, meets, _hopeless(case, cause, meets))
 
 
+# a first import has nothing to put back, whatever its rollback could not see
+_LEFT: Final = End(state=State.FAILED, sends=0, makes=0)
 _GOES_ON: Final = tuple(
     (
         Cause(name=name, code=code, verifying=[what], serves=serves),
@@ -180,7 +183,7 @@ _GOES_ON: Final = tuple(
             fault("get_certificate", Answer(status=503), count=ALWAYS),
             Serves.NEW,
             refused("target-unavailable", sends=0),
-            refused("target-unavailable", sends=0),
+            _LEFT,
         ),
         (
             "forbidden-from-then-on",
@@ -188,7 +191,7 @@ _GOES_ON: Final = tuple(
             lambda play: play.emulator.deny(),
             Serves.NEW,
             refused("target-forbidden-rbac", sends=0),
-            refused("target-forbidden-rbac", sends=0),
+            _LEFT,
         ),
         (
             "stale-from-then-on",
@@ -196,7 +199,7 @@ _GOES_ON: Final = tuple(
             fault("get_certificate", StaleRead(), count=ALWAYS),
             Serves.NEW,
             unseen("verification-failed"),
-            End(state=State.FAILED, sends=0, makes=0),
+            _LEFT,
         ),
         (
             "deleted-after-the-import",
@@ -204,7 +207,7 @@ _GOES_ON: Final = tuple(
             somebody_deletes_it,
             Serves.NOTHING,
             refused("name-soft-deleted", sends=0),
-            End(state=State.FAILED, sends=0, makes=0),
+            _LEFT,
         ),
     )
 )
@@ -264,7 +267,7 @@ def _hopeless(case: Case, cause: Cause, meets: Meets) -> End:
     if meets is UNSAVED and cause.serves is Serves.NEW:
         return End(state=State.SUCCEEDED, sends=0, makes=0)
     landed = cause.told or meets is not STALE_LOOK
-    if not landed or (case is FIRST and meets is not NO_READ):
+    if not landed or case is FIRST:
         return End(state=State.FAILED, sends=0, makes=0, serves=serves)
     reason = case.reason or meets.end.reason or ""
     return refused(reason, sends=0, serves=serves)
