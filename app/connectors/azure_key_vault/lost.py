@@ -3,6 +3,7 @@
 What matters is whether the vault may have read the call: an import that it read may be applied.
 """
 
+import socket
 from typing import Final, NoReturn
 
 import aiohttp
@@ -17,6 +18,10 @@ from app.errors import TargetError
 
 _THROTTLED: Final = 429
 _SERVER_ERROR: Final = 500
+# the name surely does not exist; every other failure of DNS may be over soon
+_NO_SUCH_NAME: Final = frozenset(
+    {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
+)
 _VAULT: Final = ".vault."  # in every vault's host name, and in no login service's
 
 
@@ -36,11 +41,17 @@ def lost(error: Exception) -> NoReturn:
         raise Lost(_login_trouble(error), sent=False) from error
     if isinstance(error, HttpResponseError):  # an answer that cannot be read
         raise Lost(errors.TargetUnavailable(), sent=True) from error
-    if isinstance(below, aiohttp.ClientConnectorDNSError) and _VAULT in str(below.host):
+    if _no_such_vault(below):
         raise Lost(errors.TargetNotFound(), sent=False) from error
     never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
     sent = not (isinstance(error, ServiceRequestError) and isinstance(below, never))
     raise Lost(errors.TargetUnreachable(), sent=sent) from error
+
+
+def _no_such_vault(below: BaseException | None) -> bool:
+    if not isinstance(below, aiohttp.ClientConnectorDNSError):
+        return False
+    return _VAULT in str(below.host) and below.errno in _NO_SUCH_NAME
 
 
 def _no_token(error: Exception) -> bool:

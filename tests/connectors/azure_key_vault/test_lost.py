@@ -1,6 +1,7 @@
 """A call without an answer: what is said of it, and whether the vault may have read it."""
 
 import errno
+import socket
 from typing import Final
 
 import aiohttp
@@ -45,8 +46,9 @@ def login(status: int | None) -> Exception:
 
 
 REFUSED = aiohttp.ClientConnectorError(to(VAULT), GONE)
-NO_VAULT = aiohttp.ClientConnectorDNSError(to(VAULT), GONE)
-NO_LOGIN = aiohttp.ClientConnectorDNSError(to(LOGIN), GONE)
+NO_NAME: Final = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+NO_VAULT = aiohttp.ClientConnectorDNSError(to(VAULT), NO_NAME)
+NO_LOGIN = aiohttp.ClientConnectorDNSError(to(LOGIN), NO_NAME)
 SLOW = aiohttp.ConnectionTimeoutError()
 
 NEVER_SENT = {

@@ -194,20 +194,35 @@ async def test_an_import_that_could_not_connect_was_surely_not_applied(
     assert behind.counted.count(("import_certificate", "none")) == 1
 
 
-async def test_a_name_that_does_not_resolve_is_no_vault(
-    open_playground: Open, new: Issued, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("said", "code", "again"),
+    [
+        ("EAI_NONAME", "target-not-found", False),
+        ("EAI_NODATA", "target-not-found", False),
+        ("EAI_AGAIN", "target-unreachable", True),
+        ("EAI_FAIL", "target-unreachable", True),
+        ("EAI_SYSTEM", "target-unreachable", True),
+    ],
+)
+async def test_only_a_name_that_surely_does_not_exist_is_no_vault(
+    open_playground: Open,
+    new: Issued,
+    monkeypatch: pytest.MonkeyPatch,
+    said: str,
+    code: str,
+    again: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     async def unknown(*_: object, **__: object) -> list[object]:
-        raise OSError(socket.EAI_NONAME, "Name or service not known")
+        raise socket.gaierror(getattr(socket, said), "not resolved")
 
     monkeypatch.setattr(ThreadedResolver, "resolve", unknown)
     async with open_playground() as play:
         run = await play.deploy(new)
 
         assert run.states == [State.FAILED]
-        assert run.code == "target-not-found"
+        assert run.code == code
         assert run.final.error is not None
-        assert not run.final.error.retryable
+        assert run.final.error.retryable is again
 
 
 async def test_the_host_that_connect_to_names_is_looked_up_whatever_the_family_of_its_address(
