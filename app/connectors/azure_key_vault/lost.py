@@ -14,15 +14,14 @@ from azure.core.exceptions import (
 )
 
 from app import errors
+from app.connectors.azure_key_vault import login
+from app.connectors.azure_key_vault.unanswered import at_vault, unanswered
 from app.errors import TargetError
 
-_THROTTLED: Final = 429
-_SERVER_ERROR: Final = 500
 # the name surely does not exist; every other failure of DNS may be over soon
 _NO_SUCH_NAME: Final = frozenset(
     {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 )
-_VAULT: Final = ".vault."  # in every vault's host name, and in no login service's
 
 
 class Lost(Exception):
@@ -38,20 +37,18 @@ def lost(error: Exception) -> NoReturn:
     """Say what became of a call, by the SDK's error and the transport's below it."""
     below = error.__cause__ or getattr(error, "inner_exception", None)
     if _no_token(error):
-        raise Lost(_login_trouble(error), sent=False) from error
+        raise Lost(login.trouble(error), sent=False) from error
     if isinstance(error, HttpResponseError):  # an answer that cannot be read
         raise Lost(errors.TargetUnavailable(), sent=True) from error
-    if _no_such_vault(below):
+    if _no_such_name(below) and at_vault(error, below):
         raise Lost(errors.TargetNotFound(), sent=False) from error
     never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
     sent = not (isinstance(error, ServiceRequestError) and isinstance(below, never))
-    raise Lost(errors.TargetUnreachable(), sent=sent) from error
+    raise Lost(errors.TargetUnreachable(unanswered(error, below)), sent=sent) from error
 
 
-def _no_such_vault(below: BaseException | None) -> bool:
-    if not isinstance(below, aiohttp.ClientConnectorDNSError):
-        return False
-    return _VAULT in str(below.host) and below.errno in _NO_SUCH_NAME
+def _no_such_name(below: BaseException | None) -> bool:
+    return isinstance(below, aiohttp.ClientConnectorDNSError) and below.errno in _NO_SUCH_NAME
 
 
 def _no_token(error: Exception) -> bool:
@@ -62,11 +59,3 @@ def _no_token(error: Exception) -> bool:
     """
     unreadable = isinstance(error, OSError) and error.filename is not None
     return unreadable or isinstance(error, ClientAuthenticationError | ValueError)
-
-
-def _login_trouble(error: Exception) -> TargetError:
-    """What it means that there is no token; a login service that fails may work later."""
-    status = getattr(error, "status_code", None) or 0
-    if status == _THROTTLED or status >= _SERVER_ERROR:
-        return errors.TargetUnavailable("The login service is failing. Send again later.")
-    return errors.TargetUnauthenticated()

@@ -7,9 +7,13 @@ somebody else, a logged body is a key on a disk. It also spares a third of a cal
 
 from typing import Any, Final
 
+import aiohttp
+from azure.core.exceptions import AzureError
 from azure.core.pipeline import PipelineRequest, PipelineResponse
 from azure.core.pipeline.policies import AsyncHTTPPolicy
 from azure.core.rest import AsyncHttpResponse, HttpRequest
+
+from app.connectors.azure_key_vault.unanswered import VAULT
 
 # azure-core's names of the policies that a client can be given
 _LEFT_OUT: Final = (
@@ -34,11 +38,16 @@ class _Whole(AsyncHTTPPolicy[HttpRequest, AsyncHttpResponse]):
     """Reads every answer to its end, a challenge's too, or its connection could not be used again.
 
     Calls are sent with `stream=True`, for the SDK would parse each body once more than we do.
+    What fails here failed on the way to the vault, which is noted: a token is asked for above.
     """
 
     async def send(self, request: Request) -> Response:
-        response = await self.next.send(request)
-        await response.http_response.read()
+        try:
+            response = await self.next.send(request)
+            await response.http_response.read()
+        except (AzureError, aiohttp.ClientError, OSError) as error:
+            error.add_note(VAULT)
+            raise
         return response
 
 

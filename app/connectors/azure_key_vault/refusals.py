@@ -75,13 +75,13 @@ def refusal(status: int, body: bytes, request_id: str | None) -> Refusal:
     inner = mapping(error.get("innererror"))
     answer = TargetAnswer(
         status=status,
-        code=_code(error.get("code")),
-        inner_code=_code(inner.get("code")),
-        request_id=_code(request_id),
+        code=plain(error.get("code")),
+        inner_code=plain(inner.get("code")),
+        request_id=plain(request_id),
     )
     return Refusal(answer=answer, text=str(error.get("message") or ""))
 
 
-def _code(value: object) -> str | None:
-    """A code as Azure writes them; anything longer or stranger is not one, and is not shown."""
+def plain(value: object) -> str | None:
+    """*value*, if it is a code as Azure writes them; anything longer or stranger is not shown."""
     return value if isinstance(value, str) and _CODE.fullmatch(value) else None

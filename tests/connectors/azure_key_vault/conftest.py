@@ -1,5 +1,7 @@
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, closing
 from functools import partial
 from pathlib import Path
 
@@ -53,3 +55,29 @@ async def _behind(open_playground: Open, box: Middlebox) -> AsyncIterator[Playgr
     where = {"connect_to": f"127.0.0.1:{box.port}", "ca_bundle": box.ca_bundle}
     async with open_playground(**where) as playground:
         yield playground
+
+
+@pytest.fixture(name="closed_port")
+def _closed_port() -> Iterator[int]:
+    """A port that is bound, so that nobody takes it, and does not listen."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+@pytest.fixture(name="silent_port")
+async def _silent_port() -> AsyncIterator[int]:
+    """A port that takes connections and never says a word."""
+    served: list[asyncio.StreamWriter] = []
+
+    async def listen(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(writer)
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        for writer in served:
+            writer.transport.abort()
+        server.close()
+        await server.wait_closed()

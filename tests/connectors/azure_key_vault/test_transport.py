@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -24,32 +23,6 @@ from tests.conftest import Clock
 from tests.connectors.azure_key_vault.conftest import Open
 from tests.connectors.azure_key_vault.middlebox import Middlebox
 from tests.connectors.azure_key_vault.playground import Playground, opened, serves
-
-
-@pytest.fixture(name="closed_port")
-def _closed_port() -> Iterator[int]:
-    """A port that is bound, so that nobody takes it, and does not listen."""
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield taken.getsockname()[1]
-
-
-@pytest.fixture(name="silent_port")
-async def _silent_port() -> AsyncIterator[int]:
-    """A port that takes connections and never says a word."""
-    served: list[asyncio.StreamWriter] = []
-
-    async def listen(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        served.append(writer)
-
-    server = await asyncio.start_server(listen, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        for writer in served:
-            writer.transport.abort()
-        server.close()
-        await server.wait_closed()
 
 
 @pytest.fixture(scope="module", name="slow")
