@@ -1,5 +1,7 @@
 """What is refused before anything is asked of a vault: by the operator, or by Key Vault's limits.
 
+What Key Vault was only reported to refuse is no fault but a doubt: it is said and tried.
+
 A PFX is only built to be measured where it could be too large, because that costs CPU.
 """
 
@@ -7,11 +9,12 @@ import base64
 from collections.abc import Mapping
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from app.connectors.azure_key_vault.config import AzureOptions
 from app.errors import Fault
-from app.pki import Bundle
+from app.pki import Bundle, Notice
 
 _PFX_LIMIT: Final = 25 * 1024  # characters of base64: the secret of a certificate is 25 KB at most
 _PFX_NEAR: Final = 15 * 1024  # bytes of DER below which no PFX comes near that
@@ -31,6 +34,18 @@ _ID_TOO_LONG: Final = Fault(
     code="certificate-id-too-long",
     message="It becomes a tag, and Key Vault keeps 256 characters of one.",
 )
+# RFC 5758, section 3.2, and RFC 3279, section 2.2.3: every ECDSA signature is named below this
+_ECDSA: Final = "1.2.840.10045.4."
+# https://github.com/MicrosoftDocs/azure-docs/issues/115129 and 88477: reported in 2022 and 2023,
+# never documented
+_RSA_BELOW_EC: Final = Notice(
+    code="rsa-signed-by-ec",
+    message=(
+        "An EC authority signed this RSA certificate, and Key Vault was reported to reject such "
+        "ones (KeySizeNotSupported). A rejected import changes nothing; if it is, have the "
+        "certificate reissued with an EC key, or by an RSA authority."
+    ),
+)
 
 
 def faults(
@@ -44,6 +59,14 @@ def faults(
         (len(id_) > _LONGEST_TAG, _ID_TOO_LONG),
     )
     return tuple(fault for wrong, fault in found if wrong)
+
+
+def doubts(bundle: Bundle | None) -> tuple[Notice, ...]:
+    """What Key Vault may reject of *bundle*, though that is not certain."""
+    if bundle is None or not isinstance(bundle.leaf.public_key(), rsa.RSAPublicKey):
+        return ()
+    signed = bundle.leaf.signature_algorithm_oid.dotted_string
+    return (_RSA_BELOW_EC,) if signed.startswith(_ECDSA) else ()
 
 
 def _too_large(bundle: Bundle) -> bool:

@@ -16,6 +16,7 @@ from app.connectors.azure_key_vault import previous, tags
 from app.connectors.azure_key_vault.answers import PEM, Secret, Version
 from app.connectors.azure_key_vault.client import Vault
 from app.connectors.azure_key_vault.config import AzureKeyVaultTarget
+from app.connectors.azure_key_vault.limits import doubts
 from app.connectors.azure_key_vault.previous import Previous
 from app.connectors.azure_key_vault.result import result
 from app.deployment.connector import Held, Standing
@@ -58,6 +59,7 @@ class Looking:
                 snapshot=None,
                 unchanged=None,
                 rollback=Rollback(plan=Plan.NOT_NEEDED),
+                warnings=doubts(held.bundle),
                 changes=("The first version under this name is made.",),
                 permissions=self._permissions(why),
             )
@@ -71,7 +73,7 @@ class Looking:
             snapshot=_snapshot(latest),
             unchanged=result(config, latest, self._now()) if nothing_to_do else None,
             rollback=self._plan(latest, held, why, same=same),
-            warnings=tuple(_warnings(latest)),
+            warnings=(*_warnings(latest), *(() if same else doubts(held.bundle))),
             changes=() if nothing_to_do else tuple(_changes(latest, deployment, wanted)),
             permissions=self._permissions(why),
         )
