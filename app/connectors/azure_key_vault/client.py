@@ -157,7 +157,7 @@ class Vault:
         if status not in range(_BAD_REQUEST, _SERVER_ERROR) or status == _TIMEOUT:
             timed_out = status in (_TIMEOUT, _GATEWAY_TIMEOUT)  # somebody else says: no answer
             raise Unclear(_refused(response), answered=not timed_out)
-        raise _refused(response)
+        raise _refusal(response).in_our_words()
 
     async def use_key(self, operation: str, path: str, body: Mapping[str, str]) -> KeyResult:
         """Wrap or unwrap: a POST that changes nothing, so it is repeated as a read is.
@@ -244,4 +244,4 @@ def _says(response: AsyncHttpResponse) -> str:
 
 
 def _refused(response: AsyncHttpResponse) -> TargetError:
-    return _refusal(response).in_our_words()
+    return _refusal(response).in_our_words(importing=False)

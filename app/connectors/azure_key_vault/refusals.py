@@ -36,13 +36,17 @@ _TEXTS: Final[tuple[tuple[int, str, type[errors.TargetError]], ...]] = (
     (409, "pending", errors.PendingOperation),
 )
 _BY_STATUS: Final[dict[int, type[errors.TargetError]]] = {
-    400: errors.CertificateRejected,
     401: errors.TargetUnauthenticated,
     403: errors.TargetForbidden,
     409: errors.TargetConflict,
-    413: errors.CertificateRejected,
     429: errors.TargetThrottled,
 }
+# what is wrong with a request is the certificate in it, and only an import brings one
+_OF_AN_IMPORT: Final = frozenset({400, 413})
+_NO_QUESTION: Final = (
+    "The target took a question of ours for a bad request, though no certificate was in it; a "
+    "proxy on the way may answer so. Send again later, and report it if it stays so."
+)
 _CODE: Final = re.compile(r"[0-9A-Za-z.-]{1,64}")
 
 
@@ -58,9 +62,13 @@ class Refusal:
         """The inner code, or else the code."""
         return self.answer.inner_code or self.answer.code or ""
 
-    def in_our_words(self) -> errors.TargetError:
-        """The error of ours that says it."""
+    def in_our_words(self, *, importing: bool = True) -> errors.TargetError:
+        """The error of ours that says it, of an import or of a question."""
         status = self.answer.status or 0
+        if status in _OF_AN_IMPORT:
+            if importing:
+                return errors.CertificateRejected(answer=self.answer)
+            return errors.TargetUnavailable(_NO_QUESTION, answer=self.answer)
         kind = _TABLE.get((status, self.code)) if self.answer.inner_code else None
         kind = kind or next(
             (kind for at, part, kind in _TEXTS if at == status and part in self.text.lower()), None

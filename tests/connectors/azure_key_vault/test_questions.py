@@ -1,12 +1,15 @@
 """A question changes nothing, and is answered truly, or as the vault says, or not at all."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import pytest
 
-from app.emulator import Fault, StaleRead
+from app.deployment.model import State
+from app.emulator import Answer, Fault, StaleRead
 from app.emulator.effects import Effect
-from app.errors import NameSoftDeleted, TargetError
+from app.emulator.faults import Operation
+from app.errors import NameSoftDeleted, TargetError, TargetUnavailable
 from tests.certificates import Issued
 from tests.connectors.azure_key_vault.playground import NAME, Playground
 from tests.connectors.azure_key_vault.troubles import LOOKS
@@ -62,3 +65,58 @@ async def test_a_deleted_name_is_told_truly_or_not_at_all(
     except TargetError:
         assert "it-says" not in name
     assert play.emulator.writes == 0
+
+
+BAD: Final = {
+    "bad-request": Answer(status=400, code="BadParameter", message="Invalid version 4f7c"),
+    "a-proxys": Answer(status=400, body="<html>Bad Request</html>"),
+    "too-large": Answer(status=413, body=""),
+}
+
+
+@pytest.mark.parametrize("operation", ["get_certificate", "get_secret"])
+@pytest.mark.parametrize("answer", BAD.values(), ids=BAD)
+async def test_a_question_taken_for_a_bad_request_is_no_verdict_on_a_certificate(
+    play: Playground, old: Issued, new: Issued, answer: Answer, operation: Operation
+) -> None:
+    play.store(old)
+    play.emulator.faults.add(Fault(operation=operation, effect=answer, count=None))
+
+    run = await play.deploy(new)
+
+    assert (run.final.state, run.code) == (State.FAILED, "target-unavailable")
+    assert run.final.error is not None
+    assert run.final.error.message.startswith("The target took a question of ours for a bad")
+    assert run.final.error.answer is not None
+    assert run.final.error.answer.status == answer.status
+    assert "4f7c" not in repr(run.saved)
+    assert play.imports() == 0
+
+
+async def test_what_the_vault_is_asked_in_between_is_no_verdict_either(play: Playground) -> None:
+    bad = Fault(operation="get_certificate", effect=BAD["bad-request"], count=None)
+    play.emulator.faults.add(bad)
+
+    with pytest.raises(TargetUnavailable):
+        await play.connector.served(play.target())
+
+
+async def test_an_import_taken_for_a_bad_request_is_a_verdict_on_its_certificate(
+    play: Playground, new: Issued
+) -> None:
+    play.emulator.faults.add(Fault(operation="import", effect=BAD["bad-request"]))
+
+    run = await play.deploy(new)
+
+    assert (run.final.state, run.code) == (State.FAILED, "certificate-rejected")
+
+
+async def test_a_read_back_taken_for_a_bad_request_is_rolled_back_under_its_own_name(
+    play: Playground, old: Issued, new: Issued
+) -> None:
+    play.store(old)
+    bad = Fault(operation="get_certificate", effect=BAD["bad-request"])
+
+    run = await play.deploy(new, at={State.VERIFYING: [bad]})
+
+    assert (run.final.state, run.code) == (State.ROLLED_BACK, "target-unavailable")

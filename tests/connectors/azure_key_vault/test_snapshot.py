@@ -20,7 +20,7 @@ SECRETS = "secrets/getSecret/action"
 ALWAYS = None
 
 TROUBLES = [
-    (Answer(status=400, code="BadParameter"), "certificate-rejected"),
+    (Answer(status=400, code="BadParameter"), "target-unavailable"),
     (Answer(status=401, code="Unauthorized"), "target-unauthenticated"),
     (Answer(status=403, code="Forbidden"), "target-forbidden"),
     (Answer(status=403, code="Forbidden", inner="ForbiddenByRbac"), "target-forbidden-rbac"),
