@@ -44,7 +44,8 @@ Metadata = Annotated[
     ],
     Field(
         max_length=32,
-        description="Kept on the record; `certificate_id` also becomes the provenance tag.",
+        description="Kept on the record; `certificate_id` also becomes the provenance tag, and "
+        "without it there is none.",
         examples=[{"certificate_id": "mc-api-prod", "job_id": "job-123"}],
     ),
 ]

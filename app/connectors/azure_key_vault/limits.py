@@ -34,6 +34,11 @@ _ID_TOO_LONG: Final = Fault(
     code="certificate-id-too-long",
     message="It becomes a tag, and Key Vault keeps 256 characters of one.",
 )
+_ID_EMPTY: Final = Fault(
+    field="metadata.certificate_id",
+    code="certificate-id-empty",
+    message="It becomes a tag, and an empty one names nothing; send an id, or leave it out.",
+)
 # RFC 5758, section 3.2, and RFC 3279, section 2.2.3: every ECDSA signature is named below this
 _ECDSA: Final = "1.2.840.10045.4."
 # https://github.com/MicrosoftDocs/azure-docs/issues/115129 and 88477: reported in 2022 and 2023,
@@ -52,11 +57,12 @@ def faults(
     options: AzureOptions, vault_url: str, bundle: Bundle | None, metadata: Mapping[str, str]
 ) -> tuple[Fault, ...]:
     """Every fault of what is to be deployed to the vault."""
-    id_ = metadata.get("certificate_id", "")
+    id_ = metadata.get("certificate_id")
     found = (
         (not options.allows(vault_url), _NOT_ALLOWED),
         (bundle is not None and _too_large(bundle), _TOO_LARGE),
-        (len(id_) > _LONGEST_TAG, _ID_TOO_LONG),
+        (id_ is not None and len(id_) > _LONGEST_TAG, _ID_TOO_LONG),
+        (id_ is not None and not id_.strip(), _ID_EMPTY),
     )
     return tuple(fault for wrong, fault in found if wrong)
 
