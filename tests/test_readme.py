@@ -23,6 +23,7 @@ from app.emulator.faults import OPERATIONS
 from app.emulator.federation import Federation
 from app.emulator.roles import BUILT_IN
 from app.settings import PREFIX, Settings
+from tests.connectors.azure_key_vault.rollback.plans import CANNOT
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -187,3 +188,15 @@ def test_the_tree_names_every_room() -> None:
 
     told = section("The architecture")
     assert not [room for room in rooms if f"{room}.py" not in told and f"{room}/" not in told]
+
+
+def test_the_reasons_of_an_impossible_rollback_are_all_named_and_no_others() -> None:
+    row = next(
+        line
+        for line in section("Rollback, said before anything changes").splitlines()
+        if "`impossible`" in line
+    )
+    told = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", row))
+
+    assert told == {case.reason for case in CANNOT}
+    assert not told & {kind.code for kind in errors.every()}

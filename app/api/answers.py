@@ -42,7 +42,7 @@ class Snapshot(Answer):
 
 
 class RollbackPlan(Answer):
-    """How the previous certificate could be put back; `reason` says why not."""
+    """How the previous certificate could be put back; `reason` says why not, if `impossible`."""
 
     plan: Plan
     reason: str | None
@@ -51,7 +51,8 @@ class RollbackPlan(Answer):
 class Rollback(RollbackPlan):
     """The plan, and how it ended if it was needed.
 
-    `version_id` is the version that it made, where that is known, however it ended.
+    `version_id` is the version that it made, where that is known, however it ended. Where a
+    rollback failed that was not `impossible`, `reason` is the code of the error that it met.
     """
 
     outcome: Outcome | None

@@ -124,7 +124,9 @@ class Snapshot:
 class Rollback:
     """The plan, why there is none, and how it ended if it was needed.
 
-    `version_id` is the version that it made, as far as that is known, however it ended.
+    `reason` says why the plan is `impossible`; where another failed, it is the code of the error
+    that it met. `version_id` is the version that it made, as far as that is known, however it
+    ended.
     """
 
     plan: Plan
