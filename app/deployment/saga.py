@@ -12,6 +12,7 @@ from datetime import datetime
 
 from app import errors
 from app.deployment.connector import Connector, Held, Proof, Standing
+from app.deployment.failing import failed, left
 from app.deployment.model import (
     NEXT,
     Deployment,
@@ -19,8 +20,6 @@ from app.deployment.model import (
     Outcome,
     Plan,
     State,
-    failed,
-    left,
     moved,
     plan_hash,
 )

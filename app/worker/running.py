@@ -16,7 +16,8 @@ from app import errors
 from app.audit import Actor, Event
 from app.deployment import saga, trail
 from app.deployment.connector import Connector, Held
-from app.deployment.model import NEXT, Deployment, State, failed, moved
+from app.deployment.failing import failed
+from app.deployment.model import NEXT, Deployment, State, moved
 from app.deployment.saga import Limits
 from app.metrics import Metrics
 from app.store import Beside, Store

@@ -12,6 +12,7 @@ from app import errors
 from app.audit import Actor, Event
 from app.deployment import trail
 from app.deployment.connector import Connector, Held, Proof, Served, Standing
+from app.deployment.failing import failed
 from app.deployment.model import (
     Deployment,
     Outcome,
@@ -21,7 +22,6 @@ from app.deployment.model import (
     Snapshot,
     State,
     Target,
-    failed,
     moved,
 )
 from app.errors import DeployError, Fault

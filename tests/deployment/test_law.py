@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import errors
+from app.deployment.failing import failed
 from app.deployment.model import (
     EXITS,
     FINAL,
@@ -18,7 +19,6 @@ from app.deployment.model import (
     Rollback,
     Snapshot,
     State,
-    failed,
     moved,
     new_id,
 )

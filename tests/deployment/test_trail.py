@@ -8,7 +8,8 @@ from app import audit, errors
 from app.audit import Action, Actor
 from app.deployment import trail
 from app.deployment.connector import Held
-from app.deployment.model import State, failed
+from app.deployment.failing import failed
+from app.deployment.model import State
 from tests.certificates import NOW, Issued
 from tests.deployment import making
 from tests.deployment.making import Diary

@@ -8,7 +8,7 @@ from app.deployment import trail
 from app.deployment.connector import Held
 from app.deployment.model import Deployment, Outcome, State
 from app.emulator import AnotherWriter, Answer, Drop, Fault, StaleRead, StoreAnother
-from tests.certificates import NOW, Issued
+from tests.certificates import NOW, Authority, Issued
 from tests.connectors.azure_key_vault.middlebox import Middlebox
 from tests.connectors.azure_key_vault.playground import NAME, Playground
 from tests.connectors.azure_key_vault.rollback.leap import leaping, past_the_deadline
@@ -184,3 +184,28 @@ async def test_a_rollback_that_another_writer_overtook_names_the_version_it_made
     assert run.final.rollback is not None
     assert run.final.rollback.outcome is None
     assert told(run.final) == (failed, restored)
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ("version-disabled", "is disabled: enable it first, then put it back, or"),
+        ("certificate-expired", "has expired: import a certificate that is right."),
+    ],
+)
+async def test_a_person_is_told_what_can_be_done_with_a_version_that_cannot_be_put_back(
+    play: Playground, ca: Authority, new: Issued, reason: str, advice: str
+) -> None:
+    expired = reason == "certificate-expired"
+    there = play.store(ca.issue(days=-1 if expired else 90)).version
+    if not expired:
+        play.vault.set_enabled(NAME, there, False)
+
+    run = await play.deploy(new, at={State.IMPORTING: [SPOILED]})
+
+    assert run.final.state is State.ROLLBACK_FAILED
+    assert run.final.rollback is not None
+    assert run.final.rollback.reason == reason
+    assert run.final.error is not None
+    assert f"Version {there} was there before, but {advice}" in run.final.error.message
+    assert "Put back version" not in run.final.error.message
