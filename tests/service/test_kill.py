@@ -92,6 +92,7 @@ KILLS = {
 }
 
 
+_SIDE_BY_SIDE = 6  # for each starts a service, twice
 KEY_DIED = "sending-a-rollback-whose-key-dies-with-the-process"
 STORIES = {
     **KILLS,
@@ -120,7 +121,7 @@ class End:
 def _ends(ca: Authority, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, End]:
     homes = [tmp_path_factory.mktemp("home") for _ in STORIES]
     olds, news = ([ca.issue() for _ in STORIES] for _ in range(2))
-    with ThreadPoolExecutor(len(STORIES)) as side_by_side:
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as side_by_side:
         ends = side_by_side.map(_live, homes, STORIES.values(), olds, news)
         return dict(zip(STORIES, ends, strict=True))
 

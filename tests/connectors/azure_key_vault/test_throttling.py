@@ -274,7 +274,7 @@ async def test_a_deployment_whose_turn_does_not_come_in_time_ends_unchanged(
     assert run.final.error.retryable
     assert "AZURE__VAULT_IMPORTS" in run.final.error.message
     assert [name for name, _ in play.waited] == [IMPORT]
-    assert play.waited[0][1] == pytest.approx(0.1, abs=0.09)
+    assert 0 < play.waited[0][1] < 0.2  # of the tenth of a second, what a busy machine left
 
 
 @pytest.mark.usefixtures("no_time")
