@@ -1,7 +1,7 @@
 """Listens, and stops with grace: the first SIGTERM drains, the second ends at once.
 
 While it drains, readiness answers 503 and new work is refused, but whoever waits for a
-deployment still gets its end.
+deployment still gets its end, or at the end of the drain what is known of it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from prometheus_client import make_asgi_app
 from app import main
 from app.parts import Part
 
-_LAST_ANSWERS_S: Final = 5
+_LAST_ANSWERS_S: Final = 5  # to take the answers of a drain; the service's own limit is shorter
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG: Final = 2048
 _NEW_OBJECTS: Final = 10_000  # until Python looks for cycles among them; 700 by default
@@ -34,7 +34,7 @@ async def serve(part: Part = Part.BOTH) -> int:
     settings = main.read_settings()
     host, metrics_port = settings.http.host, settings.http.metrics_port
     async with main.create_app(settings, part=part) as service:
-        drain = partial(service.worker.drain, within=settings.worker.drain_s)
+        drain = partial(service.drain, within=settings.worker.drain_s)
         api = _Stopping(_config(service.app, host, settings.http.port), "service", drain)
         if metrics_port is not None:
             metrics = make_asgi_app(service.metrics.registry)
@@ -141,4 +141,4 @@ class _Stopping(_Listening):
         for server in (self, self.beside):
             if server is not None:
                 server.should_exit = True
-                server.force_exit = force
+                server.force_exit = server.force_exit or force

@@ -240,7 +240,7 @@ class Store:
             await asyncio.sleep(every_s)
 
     async def settled(self, id: str, *, within: float) -> Deployment:  # noqa: A002 - the field's name
-        """A deployment when it is final, or its newest state after *within* seconds.
+        """A deployment when it is final, or its newest state after *within* seconds or a `hurry`.
 
         Raises:
             DeploymentNotFound: there is none of this id.
@@ -248,13 +248,15 @@ class Store:
         with self._live.watching(id) as watch, contextlib.suppress(TimeoutError):
             newest = await self.get(id)
             async with asyncio.timeout(within):
-                while not newest.final:
+                while not (newest.final or self._live.hurried):
                     newest = await watch.next() or await self.get(id)
             return newest
         return await self.get(id)
 
     async def follow(self, id: str, *, after: int = 0) -> AsyncIterator[Step]:  # noqa: A002 - the field's name
-        """The steps of a deployment after *after*, then each as it is committed, to the last.
+        """The steps of a deployment after *after*, then each as it is committed.
+
+        It ends with the last step, or with a `hurry`.
 
         Raises:
             DeploymentNotFound: there is none of this id.
@@ -262,12 +264,19 @@ class Store:
         with self._live.watching(id) as watch:
             final = False
             while not final:
+                hurried = self._live.hurried
                 final, steps = await self._read(partial(reads.steps, id=id, after=after))
                 for step in steps:
                     yield step
                     after = step.seq
+                if hurried:
+                    return
                 if not final:
                     await watch.next()
+
+    def hurry(self) -> None:
+        """Let nobody wait for a deployment any longer: the service stops."""
+        self._live.hurry()
 
     def _claim(self, key: IdempotencyKey) -> writes.Claim:
         now = self._now()

@@ -191,18 +191,22 @@ class Steps:
 
 async def test_a_silent_stream_is_kept_alive(now: Clock) -> None:
     steps = Steps(now)
-    chunks = stream(steps(), stop=lambda: False, every=0.001)
+    chunks = stream(steps(), every=0.001)
     assert await anext(chunks) == b": keep-alive\n\n"
     steps.let.set()
     rest = [chunk async for chunk in chunks if not chunk.startswith(b":")]
     assert [chunk.partition(b"\n")[0] for chunk in rest] == [b"id: 1"]
 
 
-async def test_a_stream_ends_when_the_service_stops(now: Clock) -> None:
-    steps = Steps(now)
-    assert [chunk async for chunk in stream(steps(), stop=lambda: True, every=0.001)] == []
+async def test_a_stream_ends_when_the_service_stops(
+    http: httpx.AsyncClient, bench: Bench, asked: dict[str, Any]
+) -> None:
+    id_ = await deployed(http, asked)
+    headers = {"Accept": "text/event-stream"}
+    streaming = asyncio.create_task(http.get(f"{ALL}/{id_}/events", headers=headers))
     await asyncio.sleep(0)
-    assert steps.closed
+    bench.store.hurry()
+    assert [one["event"] for one in parsed((await streaming).text)] == ["queued"]
 
 
 async def test_only_a_queued_deployment_can_be_cancelled(
