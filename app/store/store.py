@@ -23,6 +23,7 @@ from app.store.address import SCHEMES
 from app.store.connection import Engine, Opened, Readable
 from app.store.live import Live
 from app.store.pages import DeploymentFilter, EventFilter, Page
+from app.store.proof import Proof
 from app.store.reader import Reader
 from app.store.records import IdempotencyKey, Step
 from app.store.retention import Keep, Pruned
@@ -42,7 +43,7 @@ class Store:
     def __init__(self, opened: Opened, *, keep: Keep, now: Clock, patience: float) -> None:
         self._secret = opened.secret
         self._leave = opened.leave
-        self._patience = patience
+        self._proof = Proof(self._read, self._write, patience=patience)
         self._keep = keep
         self._now = now
         self._live = Live(alone=opened.listen is None)
@@ -211,17 +212,14 @@ class Store:
         return steps
 
     async def check(self) -> None:
-        """Prove that both threads answer and that the store can be written, and leave no trace.
+        """Prove that both threads answer and that a write is durable, and leave no trace.
 
         Raises:
-            StoreUnavailable: it cannot, or not within the store's patience.
+            StoreUnavailable: it is not, or not within the store's patience.
         """
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._read(reads.ping)
-                await self._write(writes.touch)
-        except TimeoutError as late:
-            raise errors.StoreUnavailable from late
+        if self._closed:
+            raise errors.StoreUnavailable
+        await self._proof.given()
 
     async def prune(self) -> Pruned:
         """Let go of what is older than it is to be kept; say how many there were."""

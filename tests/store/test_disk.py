@@ -38,6 +38,34 @@ async def main():
 asyncio.run(main())
 """
 
+NARROW = """
+import asyncio, os, resource, sys
+from pathlib import Path
+from app import errors
+from app.store import Store
+from tests.store.builders import accepted, at
+
+async def refused(work):
+    try:
+        await work
+    except errors.StoreUnavailable as trouble:
+        print(type(trouble.__cause__).__name__)
+
+async def main():
+    store = await Store.open(sys.argv[1], now=lambda: at(0))
+    await accepted(store, 1)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    log = Path(sys.argv[1].removeprefix("sqlite:///") + "-wal")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + 16_384, hard))
+    await refused(accepted(store, 2))
+    await refused(store.check())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    await store.check()
+    await store.aclose()
+
+asyncio.run(main())
+"""
+
 
 @pytest.fixture(name="url")
 def _url(file_url: str) -> str:
@@ -63,6 +91,20 @@ async def test_a_full_disk_is_told_and_forgiven(url: str) -> None:
     done = run(FULL, url)
 
     assert (done.stdout.split(), done.returncode) == (["OperationalError", "2"], 0), done.stderr
+
+
+async def test_a_disk_with_room_for_little_but_no_deployment_is_told_by_a_check(url: str) -> None:
+    done = run(NARROW, url)
+
+    assert (done.stdout.split(), done.returncode) == (["OperationalError"] * 2, 0), done.stderr
+
+
+async def test_checks_all_the_time_do_not_write_all_the_time(store: Store, tmp_path: Path) -> None:
+    await store.check()
+    with _aside(tmp_path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await store.check()
+        other.execute("ROLLBACK")
 
 
 async def test_a_locked_file_is_unavailable_until_it_is_free(store: Store, tmp_path: Path) -> None:
