@@ -11,7 +11,7 @@ from app import errors
 from app.api import answers, wire
 from app.api.callers import Called
 from app.api.document import answered, refusals
-from app.api.lists import DeploymentListing
+from app.api.lists import DeploymentListing, Few
 from app.api.preferences import Prefer, accepts, wait_s
 from app.store import Step
 
@@ -96,7 +96,11 @@ def router() -> APIRouter:
     return routes
 
 
-async def _list(call: Called, listing: Annotated[DeploymentListing, Query()]) -> Response:
+async def _list(
+    call: Called,
+    listing: Annotated[DeploymentListing, Query()],
+    _: Few = None,
+) -> Response:
     page = await call.rooms.store.deployments(
         listing.wanted(), page_size=listing.page_size, cursor=listing.cursor
     )

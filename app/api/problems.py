@@ -51,6 +51,7 @@ _HEADERS: Final[Mapping[type[errors.Trouble], Mapping[str, str]]] = {
     errors.StoreUnavailable: {"Retry-After": "5"},
     errors.TargetThrottled: {"Retry-After": "10"},
 }
+_MOST_FAULTS: Final = 100  # that are told at once
 _ROUTING: Final = {
     HTTPStatus.NOT_FOUND: errors.NotFound,
     HTTPStatus.METHOD_NOT_ALLOWED: errors.MethodNotAllowed,
@@ -83,7 +84,8 @@ def fields(trouble: errors.Trouble, *, instance: str, request_id: str) -> dict[s
         "retryable": trouble.retryable,
     }
     if isinstance(trouble, errors.InvalidRequest):
-        members["errors"] = trouble.faults
+        members["errors"] = trouble.faults[:_MOST_FAULTS]
+        members["more_errors"] = max(0, len(trouble.faults) - _MOST_FAULTS)
     if isinstance(trouble, errors.DeployError) and trouble.answer is not None:
         members["azure"] = trouble.answer
     return members
