@@ -2,6 +2,7 @@
 
 import base64
 import signal
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -137,6 +138,24 @@ def test_a_second_signal_ends_the_service_at_once(home: Home, ca: Authority) -> 
         process.signal(signal.SIGTERM)
 
         assert process.wait() == 0
+
+
+def test_a_caller_who_goes_away_while_sending_is_counted_as_gone_and_not_as_our_fault(
+    home: Home,
+) -> None:
+    with home.service() as (process, http):
+        with socket.create_connection((http.base_url.host, http.base_url.port)) as caller:
+            caller.sendall(
+                f"POST {DEPLOY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {home.token}\r\n"
+                "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{".encode()
+            )
+        line = process.until("http.request")
+        metrics = http.get("/metrics").text
+
+    assert (line["path"], line["status"]) == (DEPLOY, 499)
+    counted = f'http_requests_total{{handler="{DEPLOY}",method="POST",status="499"}} 1.0'
+    assert counted in metrics
+    assert "Traceback" not in process.log
 
 
 def test_metrics_have_a_port_of_their_own_when_asked(home: Home) -> None:
