@@ -169,12 +169,31 @@ def test_metrics_have_a_port_of_their_own_when_asked(home: Home) -> None:
     assert here.status_code == 404
 
 
+@pytest.mark.parametrize("name", ["HTTP__PORT", "HTTP__METRICS_PORT"])
+def test_a_port_that_another_process_listens_on_is_told_before_anything_is_begun(
+    home: Home, name: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, log = home.run("serve", **{name: str(taken.getsockname()[1])})
+
+    assert code == 1
+    (sentence,) = log.splitlines()
+    assert sentence.startswith("certctl-connectors: Nothing can listen on 127.0.0.1, port ")
+    assert f"{name} to a free port. ([Errno" in sentence
+    assert not (home.folder / "record.db").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
         pytest.param({"ACCESS__FILE": "gone.toml"}, "access file", id="no-access-file"),
         pytest.param({"STORE__URL": "mysql://x"}, "sqlite", id="no-such-store"),
         pytest.param({"HTTP__HOTS": "x"}, "Unknown setting", id="unknown-setting"),
+        pytest.param(
+            {"HTTP__PORT": "9464", "HTTP__METRICS_PORT": "9464"},
+            "another port",
+            id="metrics-at-the-same-port",
+        ),
         pytest.param({"AZURE__CA_BUNDLE": "gone.pem"}, "AZURE__CA_BUNDLE", id="no-ca-bundle"),
         pytest.param(
             {"ACCESS__MODE": "disabled", "HTTP__HOST": "0.0.0.0"},  # noqa: S104 - to be refused
