@@ -11,7 +11,7 @@ from app import errors
 from app.api import answers, wire
 from app.api.callers import Called
 from app.api.document import answered, refusals
-from app.api.lists import DeploymentListing, Few
+from app.api.lists import DeploymentListing, EachOnce
 from app.api.preferences import Prefer, accepts, wait_s
 from app.store import Step
 
@@ -46,7 +46,7 @@ def router() -> APIRouter:
         methods=["GET"],
         operation_id="listDeployments",
         summary="Deployments, newest first",
-        description="Filtered and paged; unknown parameters are refused.",
+        description="Filtered and paged; unknown and repeated parameters are refused.",
         response_model=answers.DeploymentPage,
         responses={
             200: answered("Deployments", text="One page."),
@@ -99,7 +99,7 @@ def router() -> APIRouter:
 async def _list(
     call: Called,
     listing: Annotated[DeploymentListing, Query()],
-    _: Few = None,
+    _: EachOnce = None,
 ) -> Response:
     page = await call.rooms.store.deployments(
         listing.wanted(), page_size=listing.page_size, cursor=listing.cursor

@@ -1,9 +1,10 @@
-"""Lists: filters and pages. An unknown parameter is refused: a typo must not list everything.
+"""Lists: filters and pages. A typo must not list everything, nor a repeated filter half of it.
 
 The number of parameters is looked at before FastAPI reads them, which takes it the square of that.
 """
 
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeVar
@@ -12,6 +13,7 @@ from fastapi import Depends
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from app.api import faults
 from app.api.callers import Called
 from app.audit import Action
 from app.deployment.model import State
@@ -28,15 +30,23 @@ _INSTANT: Final = re.compile(
 )
 
 
-async def _few(call: Called) -> None:
-    """Refuse what has more parameters than anybody should look at."""
+async def _each_once(call: Called) -> None:
+    """Refuse repeated parameters, of which one would be taken, and more than one should look at."""
     query: bytes = call.request.scope["query_string"]
     if query.count(b"&") >= _MOST_PARAMETERS:
         text = f"Send {_MOST_PARAMETERS} parameters at the most."
         raise InvalidRequest((Fault(field="*", code="too-many", message=text),))
+    named = Counter(name for name, _ in call.request.query_params.multi_items())
+    repeated = tuple(
+        Fault(field=faults.path([name]), code="repeated", message="Send this parameter once.")
+        for name, times in named.items()
+        if times > 1
+    )
+    if repeated:
+        raise InvalidRequest(repeated)
 
 
-Few = Annotated[None, Depends(_few)]
+EachOnce = Annotated[None, Depends(_each_once)]
 
 
 def _instant(text: object) -> object:

@@ -92,6 +92,25 @@ async def test_a_wrong_filter_is_refused(http: httpx.AsyncClient, query: str, fi
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]
 
 
+@pytest.mark.parametrize("path", [ALL, "/api/v1/audit/events"])
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        pytest.param("state=succeeded&state=failed", ["state"], id="two states"),
+        pytest.param("state=failed&s%74ate=failed", ["state"], id="the same in other letters"),
+        pytest.param("state=&state=failed", ["state"], id="one of them empty"),
+        pytest.param("x%20y=1&x%20y=1&cursor=a&cursor=b", ["*", "cursor"], id="unknown, too"),
+    ],
+)
+async def test_a_repeated_parameter_is_refused_by_name(
+    http: httpx.AsyncClient, path: str, query: str, fields: list[str]
+) -> None:
+    answer = await http.get(f"{path}?{query}")
+    assert answer.status_code == 422
+    found = [(fault["field"], fault["code"]) for fault in answer.json()["errors"]]
+    assert found == [(field, "repeated") for field in fields]
+
+
 async def test_waiting_for_one_answers_when_it_ends(
     http: httpx.AsyncClient, bench: Bench, asked: dict[str, Any]
 ) -> None:
