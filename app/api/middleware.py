@@ -76,7 +76,7 @@ class _Exchange:
                 await self._app(self._scope, self.receive, self.send)
             else:
                 await self._answer(refusal)
-        except Exception as bug:
+        except Exception as bug:  # the edge of a request
             _log.exception("http.failed")
             if self._status is not None:
                 raise  # the answer is under way: only a broken connection tells the caller
