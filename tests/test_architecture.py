@@ -55,6 +55,16 @@ def test_every_ignore_carries_its_reason_on_the_line() -> None:
     assert not found
 
 
+def test_sql_is_in_the_store_and_in_the_queue_only() -> None:
+    statement = re.compile(r"\b(SELECT\s.+\sFROM|INSERT INTO|DELETE FROM|UPDATE \w+ SET)\b")
+    found = {path for path in MODULES if statement.search(path.read_text())}
+
+    rooms = {named(path.parent) for path in found}
+    assert rooms == {"app/store", "app/worker"}
+    queue = {"alongside.py", "fetching.py", "jobs.py", "schema.py"}
+    assert {path.name for path in found if path.parent.name == "worker"} <= queue
+
+
 def test_whatever_goes_wrong_is_caught_at_the_edges_only() -> None:
     caught = re.compile(r"except (Base)?Exception\b.*|except:.*")
     found = {
