@@ -24,6 +24,7 @@ from fastapi.telemetry import TelemetryConfig
 from app import __version__, api, connectors, logs, parts
 from app.api.access import NAME, hash_token, new_token
 from app.api.rooms import Rooms
+from app.api.underway import UnderWay
 from app.deployment.model import new_id
 from app.metrics import Metrics
 from app.parts import Part
@@ -36,6 +37,7 @@ _RANDOM_BYTES: Final = 6
 _IDS_AT_ONCE: Final = 128
 _PATIENCE_S: Final = 5.0  # to reach what is to be migrated
 _TIDY_S: Final = 3600  # between two prunings of the store
+_LAST_MOMENT_S: Final = 2.0  # for a request that the end of a drain finds under way
 # What FastAPI can tell an OpenTelemetry provider includes what was wrong with a body.
 _NO_TELEMETRY: Final[TelemetryConfig] = {
     "tracing": False,
@@ -47,11 +49,27 @@ _NO_TELEMETRY: Final[TelemetryConfig] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """A running service: the app to serve, and the worker to drain before it is left."""
+    """A running service: the app to serve, to be drained before it is left."""
 
     app: FastAPI
     worker: parts.AnyWorker
     metrics: Metrics
+    store: Store
+    under_way: UnderWay
+
+    async def drain(self, *, within: float) -> None:
+        """Take no more work, and give what was begun and who waits *within* seconds.
+
+        Then nobody is kept: who waits is answered with what is known, anything else as `draining`.
+        """
+        until, last_s = asyncio.get_running_loop().time() + within, 0.0
+        try:
+            await self.worker.drain(within=within)
+            await self.under_way.finish(until=until)
+            last_s = _LAST_MOMENT_S
+        finally:  # told to hurry, nobody has even a last moment
+            self.store.hurry()
+            self.under_way.end(within=last_s)
 
 
 def now() -> datetime:
@@ -174,6 +192,7 @@ async def create_app(
             metrics=metrics,
             now=now,
             new_id=outside.new_id,
+            under_way=UnderWay(),
             version=__version__,
             build=settings.build,
         )
@@ -183,7 +202,9 @@ async def create_app(
             api.install_probes(app, rooms, metrics_here=here)
         else:
             api.install(app, rooms, metrics_here=here, docs=settings.http.docs)
-        yield Service(app=app, worker=worker, metrics=metrics)
+        yield Service(
+            app=app, worker=worker, metrics=metrics, store=store, under_way=rooms.under_way
+        )
 
 
 @asynccontextmanager

@@ -1,14 +1,16 @@
 """Listens, and stops with grace: the first SIGTERM drains, the second ends at once.
 
 While it drains, readiness answers 503 and new work is refused, but whoever waits for a
-deployment still gets its end.
+deployment still gets its end, or at the end of the drain what is known of it.
 """
 
 import asyncio
 import contextlib
 import gc
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Final
 
@@ -19,7 +21,7 @@ from prometheus_client import make_asgi_app
 from app import main
 from app.parts import Part
 
-_LAST_ANSWERS_S: Final = 5
+_LAST_ANSWERS_S: Final = 5  # to take the answers of a drain; the service's own limit is shorter
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _BACKLOG: Final = 2048
 _NEW_OBJECTS: Final = 10_000  # until Python looks for cycles among them; 700 by default
@@ -32,16 +34,60 @@ async def serve(part: Part = Part.BOTH) -> int:
         part: what of the service this process is.
     """
     settings = main.read_settings()
-    host, metrics_port = settings.http.host, settings.http.metrics_port
-    async with main.create_app(settings, part=part) as service:
-        drain = partial(service.worker.drain, within=settings.worker.drain_s)
-        api = _Stopping(_config(service.app, host, settings.http.port), "service", drain)
-        if metrics_port is not None:
+    http = settings.http
+    wanted = {"HTTP__PORT": http.port, "HTTP__METRICS_PORT": http.metrics_port}
+    async with AsyncExitStack() as stack:
+        ports = _bound(stack, http.host, wanted)  # first: nothing is begun where nobody can listen
+        service = await stack.enter_async_context(main.create_app(settings, part=part))
+        drain = partial(service.drain, within=settings.worker.drain_s)
+        api = _Stopping(_config(service.app, http.host), "service", drain)
+        serving = [api.serve(ports["HTTP__PORT"])]
+        if "HTTP__METRICS_PORT" in ports:
             metrics = make_asgi_app(service.metrics.registry)
-            api.beside = _Listening(_config(metrics, host, metrics_port), "metrics")
+            api.beside = _Listening(_config(metrics, http.host), "metrics")
+            serving.append(api.beside.serve(ports["HTTP__METRICS_PORT"]))
         _settle_memory()
-        await asyncio.gather(*(server.serve() for server in (api, api.beside) if server))
+        await asyncio.gather(*serving)
         return 0 if api.came_up else 1
+
+
+def _bound(
+    stack: AsyncExitStack, host: str, wanted: Mapping[str, int | None]
+) -> dict[str, list[socket.socket]]:
+    """The sockets of each port that is *wanted*, bound to it; nobody can connect to them yet.
+
+    Raises:
+        OSError: one cannot be had.
+    """
+    found: dict[str, list[socket.socket]] = {}
+    for name, port in wanted.items():
+        if port is None:
+            continue
+        try:
+            found[name] = [stack.enter_context(one) for one in _sockets(host, port)]
+        except OSError as refusal:
+            raise OSError(
+                f"Nothing can listen on {host}, port {port}. Stop what listens there, or set "
+                f"HTTP__HOST to an address of this machine and {name} to a free port."
+            ) from refusal
+    return found
+
+
+def _sockets(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket for each address of *host*, as asyncio binds them."""
+    for family, kind, protocol, _, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    ):
+        one = socket.socket(family, kind, protocol)
+        try:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind(address)
+        except OSError:
+            one.close()
+            raise
+        yield one
 
 
 def _settle_memory() -> None:
@@ -55,11 +101,10 @@ def _settle_memory() -> None:
     gc.set_threshold(_NEW_OBJECTS)
 
 
-def _config(app: Any, host: str, port: int) -> uvicorn.Config:  # noqa: ANN401 - any ASGI app
+def _config(app: Any, host: str) -> uvicorn.Config:  # noqa: ANN401 - any ASGI app
     return uvicorn.Config(
         app,
         host=host,
-        port=port,
         loop="none",
         http="httptools",
         ws="none",
@@ -141,4 +186,4 @@ class _Stopping(_Listening):
         for server in (self, self.beside):
             if server is not None:
                 server.should_exit = True
-                server.force_exit = force
+                server.force_exit = server.force_exit or force

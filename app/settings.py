@@ -43,6 +43,15 @@ class Http(BaseModel):
     )
     docs: bool = Field(default=True, description="Serve `/docs` and `/openapi.json`.")
 
+    @model_validator(mode="after")
+    def _listens_on_two_ports(self) -> Self:
+        if self.port != 0 and self.metrics_port == self.port:
+            raise ValueError(
+                "HTTP__METRICS_PORT is HTTP__PORT. Set another port, or leave it out: then "
+                "/metrics is served with the API."
+            )
+        return self
+
 
 class StoreGroup(BaseModel):
     """Where the record is kept."""

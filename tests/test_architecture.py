@@ -55,6 +55,28 @@ def test_every_ignore_carries_its_reason_on_the_line() -> None:
     assert not found
 
 
+def test_sql_is_in_the_store_and_in_the_queue_only() -> None:
+    statement = re.compile(r"\b(SELECT\s.+\sFROM|INSERT INTO|DELETE FROM|UPDATE \w+ SET)\b")
+    found = {path for path in MODULES if statement.search(path.read_text())}
+
+    rooms = {named(path.parent) for path in found}
+    assert rooms == {"app/store", "app/worker"}
+    queue = {"alongside.py", "fetching.py", "jobs.py", "schema.py"}
+    assert {path.name for path in found if path.parent.name == "worker"} <= queue
+
+
+def test_whatever_goes_wrong_is_caught_at_the_edges_only() -> None:
+    caught = re.compile(r"except (Base)?Exception\b.*|except:.*")
+    found = {
+        named(path): [match[0].partition("#")[2] for match in caught.finditer(path.read_text())]
+        for path in MODULES
+    }
+
+    edges = {name: reasons for name, reasons in found.items() if reasons}
+    assert {*edges} == {"app/api/middleware.py", "app/worker/running.py", "app/worker/carrying.py"}
+    assert all(len(reasons) == 1 and "the edge of a" in reasons[0] for reasons in edges.values())
+
+
 def test_importing_the_service_does_nothing() -> None:
     program = (
         "import sys, threading, app.__main__, app.main\n"

@@ -1,6 +1,8 @@
 """The demo is run for real: it ends with 0 only if every step did what it says."""
 
+import fcntl
 import json
+import os
 import re
 import signal
 import subprocess
@@ -33,6 +35,31 @@ def test_the_demo_shows_every_act_and_every_claim_holds() -> None:
     for state in ("succeeded", "unchanged", "rolled_back"):
         assert state in done.stdout
     assert "PRIVATE KEY" not in done.stdout
+
+
+def test_a_demo_that_is_told_to_stop_leaves_no_service_and_no_folder_behind(
+    tmp_path: Path,
+) -> None:
+    environment = {"PATH": "", "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path), "COLUMNS": "200"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", "demo"],
+        cwd=ROOT,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as running:
+        assert running.stdout is not None
+        shown = running.stdout.fileno()
+        fcntl.fcntl(shown, fcntl.F_SETPIPE_SZ, 4096)  # what it shows is more: it waits for a reader
+        assert os.read(shown, 1)
+        (service,) = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+
+        running.send_signal(signal.SIGTERM)
+        rest = running.stdout.read()
+
+    assert running.returncode == 130, rest
+    assert not Path(f"/proc/{service}").exists()
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_the_ready_made_request_holds_a_new_certificate_with_its_key(

@@ -10,6 +10,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 from app.api import audit, connectors, deployments, document, problems, system
 from app.api.middleware import Envelope
 from app.api.rooms import Kind, Rooms
+from app.api.underway import Limit
 
 __all__ = ["Rooms", "described", "install", "install_probes"]
 
@@ -49,6 +50,7 @@ def _furnished(app: FastAPI, rooms: Rooms) -> FastAPI:
     app.router.routes.clear()
     app.router.redirect_slashes = False  # a redirect would have a key posted twice
     problems.install(app)
+    app.add_middleware(Limit, under_way=rooms.under_way)  # first: what it answers is counted
     return app
 
 

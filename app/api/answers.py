@@ -268,7 +268,10 @@ class Fault(Answer):
 
 
 class Problem(BaseModel):
-    """RFC 9457. `code` is stable; `errors` stands in 422 only, `checks` in /ready only."""
+    """RFC 9457. `code` is stable; `errors` stands in 422 only, `checks` in /ready only.
+
+    Of many faults the first 100 are told, and in `more_errors` how many more there are.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -281,5 +284,6 @@ class Problem(BaseModel):
     request_id: str
     retryable: bool
     errors: tuple[Fault, ...] = ()
+    more_errors: int = 0
     checks: tuple[str, ...] = ()
     azure: TargetAnswer | None = None

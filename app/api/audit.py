@@ -10,7 +10,7 @@ from app import errors
 from app.api import answers, lists, wire
 from app.api.callers import Called
 from app.api.document import answered, refusals
-from app.api.lists import EventListing
+from app.api.lists import EachOnce, EventListing
 from app.api.preferences import accepts
 from app.api.rooms import Rooms
 from app.audit import Event
@@ -30,7 +30,7 @@ def router() -> APIRouter:
         methods=["GET"],
         operation_id="listAuditEvents",
         summary="The audit trail, newest first",
-        description="Filtered and paged; unknown parameters are refused. With "
+        description="Filtered and paged; unknown and repeated parameters are refused. With "
         "`Accept: application/x-ndjson` one event a line, from the cursor to the end.",
         response_model=answers.EventPage,
         responses={200: listed, **refusals(errors.InvalidRequest)},
@@ -38,7 +38,11 @@ def router() -> APIRouter:
     return routes
 
 
-async def _list(call: Called, listing: Annotated[EventListing, Query()]) -> Response:
+async def _list(
+    call: Called,
+    listing: Annotated[EventListing, Query()],
+    _: EachOnce = None,
+) -> Response:
     page = await _page(call.rooms, listing, listing.cursor)
     if accepts(call.request, _LINES):
         return StreamingResponse(_lines(call.rooms, listing, page), media_type=_LINES)

@@ -5,6 +5,7 @@ lives (two minutes, with `Prefer: wait=120`). Here it goes when the function tha
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from typing import Final, TypeVar
 
@@ -16,6 +17,7 @@ from app.api import faults
 from app.errors import Fault, InvalidRequest, MalformedRequest
 
 _ARRIVES_S: Final = 30
+_MOST_MEMBERS: Final = 1000  # of all objects of a request; none has a use for a tenth of them
 _KEYS: Final = ("cert_pem", "chain_pem", "key_pem", "previous_key_pem")  # examined by pki
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -42,16 +44,40 @@ def parse(body: bytes, model: type[Model]) -> Model | tuple[Fault, ...]:
 
     Raises:
         MalformedRequest: it is no JSON.
+        InvalidRequest: it has too many members to look at each.
     """
+    document = _document(body)
+    beyond = _too_many(document)
+    if beyond is not None:
+        raise InvalidRequest((beyond,))
     try:
         valid = model.model_validate_json(body)
     except ValidationError as invalid:
         found = invalid.errors(include_url=False, include_input=False)
     else:
-        return tuple(_misplaced(from_json(body))) or valid
-    if found[0]["type"] == "json_invalid":
-        raise MalformedRequest  # outside `except`: pydantic's error holds what was sent
+        return tuple(_misplaced(document)) or valid
     return faults.named([dict(one) for one in found])
+
+
+def _document(body: bytes) -> object:
+    with contextlib.suppress(ValueError):
+        return from_json(body)
+    raise MalformedRequest
+
+
+def _too_many(document: object) -> Fault | None:
+    """Members of which each would be a fault, and hold everybody up while they are told."""
+    left: list[tuple[tuple[str, ...], object]] = [((), document)]
+    members = 0
+    while left:
+        steps, value = left.pop()
+        if isinstance(value, dict):
+            members += len(value)
+            if members > _MOST_MEMBERS:
+                text = f"Send {_MOST_MEMBERS} entries at the most, in the whole request."
+                return Fault(field=faults.path(steps), code="too-many", message=text)
+            left += [((*steps, name), one) for name, one in value.items()]
+    return None
 
 
 def _misplaced(value: object, field: str = "") -> Iterator[Fault]:

@@ -124,7 +124,7 @@ def _add(routes: APIRouter, kind: Kind) -> None:
         response_model=answers.DeploymentValidation,
         responses={
             200: answered("Validation", text="What was found; see `valid`."),
-            **refusals(*_BODY, *_TARGET),
+            **refusals(*_BODY, *_TARGET, errors.Draining),
         },
         openapi_extra=body(
             of(ValidateDeploymentRequest, kind.config),
@@ -178,7 +178,7 @@ def _add_deploying(routes: APIRouter, kind: Kind, operations: Operations) -> Non
         summary=f"What a deploy would do ({kind.title})",
         description=_PLAN,
         response_model=answers.PlanAnswer,
-        responses={200: answered("Plan", text="The plan."), **refusals(*_BODY)},
+        responses={200: answered("Plan", text="The plan."), **refusals(*_BODY, errors.Draining)},
         openapi_extra=asked,
     )
 

@@ -1,7 +1,7 @@
 """Deployments: the list, one of them, its steps as they happen, and cancelling while queued."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Path, Query
@@ -11,7 +11,7 @@ from app import errors
 from app.api import answers, wire
 from app.api.callers import Called
 from app.api.document import answered, refusals
-from app.api.lists import DeploymentListing
+from app.api.lists import DeploymentListing, EachOnce
 from app.api.preferences import Prefer, accepts, wait_s
 from app.store import Step
 
@@ -46,7 +46,7 @@ def router() -> APIRouter:
         methods=["GET"],
         operation_id="listDeployments",
         summary="Deployments, newest first",
-        description="Filtered and paged; unknown parameters are refused.",
+        description="Filtered and paged; unknown and repeated parameters are refused.",
         response_model=answers.DeploymentPage,
         responses={
             200: answered("Deployments", text="One page."),
@@ -59,7 +59,8 @@ def router() -> APIRouter:
         methods=["GET"],
         operation_id="getDeployment",
         summary="One deployment",
-        description="Its newest state; with `Prefer: wait=N` the state in which it ended.",
+        description="Its newest state; with `Prefer: wait=N` the state in which it ended, or its "
+        "newest after N seconds, or when the service stops.",
         response_model=answers.Deployment,
         responses={
             200: answered("Deployment", "Preference-Applied", text="The deployment."),
@@ -95,7 +96,11 @@ def router() -> APIRouter:
     return routes
 
 
-async def _list(call: Called, listing: Annotated[DeploymentListing, Query()]) -> Response:
+async def _list(
+    call: Called,
+    listing: Annotated[DeploymentListing, Query()],
+    _: EachOnce = None,
+) -> Response:
     page = await call.rooms.store.deployments(
         listing.wanted(), page_size=listing.page_size, cursor=listing.cursor
     )
@@ -122,26 +127,25 @@ async def _cancel(id: Id, call: Called) -> Response:  # noqa: A002 - the path's 
 
 
 async def _events(id: Id, call: Called, last_event_id: LastEventId = None) -> Response:  # noqa: A002 - the path's name
-    store, queue, after = call.rooms.store, call.rooms.queue, last_event_id or 0
+    store, after = call.rooms.store, last_event_id or 0
     if not accepts(call.request, _STREAM):
         steps = await store.steps(id, after=after)
         return wire.response(answers.Steps(data=tuple(map(wire.step, steps))))
     await store.get(id)  # 404 while there is still a status to send
     return StreamingResponse(
-        stream(store.follow(id, after=after), stop=lambda: queue.draining),
+        stream(store.follow(id, after=after)),
         media_type=_STREAM,
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
 async def stream(
-    steps: AsyncIterator[Step], *, stop: Callable[[], bool], every: float = KEEP_ALIVE_S
+    steps: AsyncIterator[Step], *, every: float = KEEP_ALIVE_S
 ) -> AsyncIterator[bytes]:
     """*steps* as server-sent events, to the last; a comment keeps the line alive in between.
 
     Args:
         steps: the steps as they happen.
-        stop: whether the service is stopping; then the stream ends, and the client comes again.
         every: seconds of silence before a comment.
     """
     upcoming = asyncio.ensure_future(anext(steps, None))
@@ -149,8 +153,6 @@ async def stream(
         while True:
             done, _ = await asyncio.wait({upcoming}, timeout=every)
             if not done:
-                if stop():
-                    return
                 yield b": keep-alive\n\n"
                 continue
             step = upcoming.result()
@@ -171,7 +173,7 @@ def _event(step: Step) -> bytes:
 
 _EVENTS: Final = """\
 As JSON, or with `Accept: text/event-stream` as server-sent events, each step as it happens: `id` is
-its number, `event` the state, `data` the step. The stream ends after the last step, and is taken up
-again with `Last-Event-ID`.
+its number, `event` the state, `data` the step. The stream ends after the last step, or when the
+service stops, and is taken up again with `Last-Event-ID`.
 """
 _EXAMPLE: Final = 'id: 1\nevent: queued\ndata: {"seq":1,"state":"queued"}\n\n'

@@ -46,13 +46,13 @@ def named(found: Iterable[Mapping[str, Any]]) -> tuple[Fault, ...]:
 def _fault(one: Mapping[str, Any]) -> Fault:
     kind, limits = one["type"], one.get("ctx") or {}
     if _KEBAB.fullmatch(kind):  # a check of our own, with its own sentence
-        return Fault(field=_path(one["loc"]), code=kind, message=one["msg"])
+        return Fault(field=path(one["loc"]), code=kind, message=one["msg"])
     code, text = _SENTENCES.get(kind, _OTHER)
     ours = {key: limits[key] for key in _OURS if key in limits}
-    return Fault(field=_path(one["loc"]), code=code, message=text.format_map(ours))
+    return Fault(field=path(one["loc"]), code=code, message=text.format_map(ours))
 
 
-def _path(steps: Iterable[int | str]) -> str:
+def path(steps: Iterable[int | str]) -> str:
     """The dotted path. A name that is no plain word may be a value put in the wrong place: `*`."""
     words = [str(step) for step in steps if step != "[key]"]
     return ".".join(word if _PLAIN.fullmatch(word) else "*" for word in words) or "body"

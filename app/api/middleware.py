@@ -9,7 +9,6 @@ from typing import Final
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import errors
@@ -77,9 +76,7 @@ class _Exchange:
                 await self._app(self._scope, self.receive, self.send)
             else:
                 await self._answer(refusal)
-        except ClientDisconnect:
-            pass  # nobody is left to answer
-        except Exception as bug:
+        except Exception as bug:  # the edge of a request
             _log.exception("http.failed")
             if self._status is not None:
                 raise  # the answer is under way: only a broken connection tells the caller

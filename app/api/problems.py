@@ -12,6 +12,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -51,6 +52,8 @@ _HEADERS: Final[Mapping[type[errors.Trouble], Mapping[str, str]]] = {
     errors.StoreUnavailable: {"Retry-After": "5"},
     errors.TargetThrottled: {"Retry-After": "10"},
 }
+_GONE: Final = 499  # nginx's for a caller who hung up: no fault of ours, and told to nobody
+_MOST_FAULTS: Final = 100  # that are told at once
 _ROUTING: Final = {
     HTTPStatus.NOT_FOUND: errors.NotFound,
     HTTPStatus.METHOD_NOT_ALLOWED: errors.MethodNotAllowed,
@@ -83,7 +86,8 @@ def fields(trouble: errors.Trouble, *, instance: str, request_id: str) -> dict[s
         "retryable": trouble.retryable,
     }
     if isinstance(trouble, errors.InvalidRequest):
-        members["errors"] = trouble.faults
+        members["errors"] = trouble.faults[:_MOST_FAULTS]
+        members["more_errors"] = max(0, len(trouble.faults) - _MOST_FAULTS)
     if isinstance(trouble, errors.DeployError) and trouble.answer is not None:
         members["azure"] = trouble.answer
     return members
@@ -117,6 +121,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.Trouble, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _unroutable)
+    app.add_exception_handler(ClientDisconnect, _left)
 
 
 async def _refused(request: Request, trouble: Exception) -> Response:
@@ -136,6 +141,11 @@ async def _unroutable(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, HTTPException)  # noqa: S101 - what it is registered for
     kind = _ROUTING.get(HTTPStatus(refusal.status_code), errors.MalformedRequest)
     return answer(request.scope, kind(), sent=refusal.headers)
+
+
+async def _left(request: Request, gone: Exception) -> Response:  # noqa: ARG001 - Starlette's signature
+    """For the log and the metrics; where it goes nobody reads it."""
+    return Response(status_code=_GONE)
 
 
 def _without_place(found: Sequence[Any]) -> Iterable[Mapping[str, Any]]:

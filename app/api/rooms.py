@@ -12,6 +12,7 @@ from fastapi import Request
 from pydantic import BaseModel
 
 from app.api.access import Access
+from app.api.underway import UnderWay
 from app.audit import Actor, Event
 from app.deployment.connector import Connector, Held
 from app.deployment.model import Deployment
@@ -86,6 +87,7 @@ class Rooms:
         metrics: what is counted.
         now: the clock.
         new_id: makes an id from its prefix.
+        under_way: the requests that are not answered yet.
         version: of this service.
         build: the commit it was built from.
     """
@@ -98,6 +100,7 @@ class Rooms:
     metrics: Metrics
     now: Clock
     new_id: Callable[[str], str]
+    under_way: UnderWay
     version: str
     build: str
 

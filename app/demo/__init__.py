@@ -25,6 +25,7 @@ _PATIENCE_S: Final = 90
 
 def show() -> int:
     """Show everything; 0 only if every step did what it says."""
+    _end_well()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, stage(Path(folder)) as running:
         headers = {"Authorization": f"Bearer {running.token}", "Prefer": "wait=60"}
@@ -39,7 +40,7 @@ def show() -> int:
 
 def serve() -> int:
     """Serve with the embedded Key Vault until stopped, by Ctrl-C or SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _end_well()
     with tempfile.TemporaryDirectory() as folder, stage(Path(folder), port=_PORT) as running:
         sys.stdout.write(
             f"\nServing at {running.url} with the embedded Key Vault; the API is at "
@@ -56,6 +57,11 @@ def serve() -> int:
             return running.service.wait()
         except KeyboardInterrupt:
             return 0
+
+
+def _end_well() -> None:
+    """Take SIGTERM as Ctrl-C, so that the service is stopped and the folder goes."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def request() -> int:

@@ -28,6 +28,10 @@ class Advance(Told):
 
     advance: float
 
+    def __post_init__(self) -> None:
+        if self.advance < 0:
+            raise ValueError("advance must be 0 or more: time does not go back")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Deletion(Told):

@@ -1,4 +1,4 @@
-"""The record of every deployment, and the only room that knows SQL.
+"""The record of every deployment, and its SQL; only the queue, in `worker`, has some of its own.
 
 What `Store` has acknowledged survives a power cut: an answer is given after the commit, and the
 commit after the disk has it. Nothing in here could hold a key.

@@ -1,4 +1,4 @@
-"""Where the store is: the address, the file (0600) and its folders (0700), the connections."""
+"""Where the store is: the address, the file (0600) and its folder (0700), the connections."""
 
 import fcntl
 import os
@@ -32,7 +32,7 @@ def path(url: str) -> Path | None:
             "STORE__URL is sqlite:///relative.db, sqlite:////absolute.db, sqlite:///:memory: or"
             " postgresql://user:password@host/database; no other store is built in."
         )
-    return None if name == _MEMORY else Path(name).absolute()
+    return None if name == _MEMORY else Path(name)
 
 
 def locked(file: Path | None) -> int | None:
@@ -45,7 +45,7 @@ def locked(file: Path | None) -> int | None:
     """
     if file is None:
         return None
-    _make_folders(file)
+    _make_folder(file)
     lock = os.open(
         file.with_name(f"{file.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
     )
@@ -63,7 +63,7 @@ def writing(file: Path | None, *, patience: float) -> Connection:
     """A connection that writes, to *file* (made where there is none) or to memory.
 
     Args:
-        file: the path, absolute.
+        file: the path.
         patience: seconds to wait for a lock that another process holds.
     """
     if file is not None:
@@ -86,7 +86,7 @@ def writing(file: Path | None, *, patience: float) -> Connection:
 
 def reading(file: Path, *, patience: float) -> Connection:
     """A connection that cannot write; the file is open for writing already."""
-    return _connected(f"{file.as_uri()}?mode=ro", uri=True, patience=patience)
+    return _connected(f"{file.absolute().as_uri()}?mode=ro", uri=True, patience=patience)
 
 
 def _connected(name: str, *, uri: bool = False, patience: float) -> Connection:
@@ -101,11 +101,24 @@ def _connected(name: str, *, uri: bool = False, patience: float) -> Connection:
 
 
 def _make(file: Path) -> None:
-    _make_folders(file)
+    _make_folder(file)
     os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
-def _make_folders(file: Path) -> None:
-    missing = [folder for folder in file.parents if not folder.exists()]
-    for folder in reversed(missing):
-        folder.mkdir(mode=0o700, exist_ok=True)
+def _make_folder(file: Path) -> None:
+    """Make the folder of *file* in the working directory; elsewhere it has to be there.
+
+    In a mistyped path a record would begin anew, and nobody would look for the old one.
+
+    Raises:
+        StoreUnavailable: it is not there.
+    """
+    folder = file.parent
+    if folder.is_dir():
+        return
+    if file.is_absolute() or not folder.parent.is_dir():
+        raise errors.StoreUnavailable(
+            f"STORE__URL names a file in {folder}, which is no folder. Mend the path, or make the"
+            " folder for the service to write to."
+        )
+    folder.mkdir(mode=0o700, exist_ok=True)

@@ -56,6 +56,7 @@ class Live:
         self._alone = alone
         self._newest: dict[str, Deployment] = {}
         self._watches: dict[str, set[Watch]] = {}
+        self.hurried = False
 
     def get(self, id: str) -> Deployment | None:  # noqa: A002 - the field's name
         """The newest state committed, if it is known here."""
@@ -79,6 +80,11 @@ class Live:
         """Any deployment may have been changed by another process."""
         for id in self._watches:  # noqa: A001 - the field's name
             self.stir(id)
+
+    def hurry(self) -> None:
+        """Wake everyone, to look once more and wait no longer."""
+        self.hurried = True
+        self.stir_all()
 
     def close(self) -> None:
         """Wake everyone: nothing is committed any more."""

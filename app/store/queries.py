@@ -74,7 +74,8 @@ WHERE (caller, key) IN (
 )
 """
 
-TOUCH = "UPDATE meta SET value = value || ' ' WHERE name = 'schema_version'"
+PUT_CHECK = "INSERT INTO meta (name, value) VALUES (?, ?)"
+DROP_CHECK = "DELETE FROM meta WHERE name = ?"
 PING = "SELECT value FROM meta WHERE name = 'schema_version'"
 
 GET_DEPLOYMENT = "SELECT record FROM deployments WHERE id = ?"

@@ -23,6 +23,7 @@ from app.store.address import SCHEMES
 from app.store.connection import Engine, Opened, Readable
 from app.store.live import Live
 from app.store.pages import DeploymentFilter, EventFilter, Page
+from app.store.proof import Proof
 from app.store.reader import Reader
 from app.store.records import IdempotencyKey, Step
 from app.store.retention import Keep, Pruned
@@ -42,7 +43,7 @@ class Store:
     def __init__(self, opened: Opened, *, keep: Keep, now: Clock, patience: float) -> None:
         self._secret = opened.secret
         self._leave = opened.leave
-        self._patience = patience
+        self._proof = Proof(self._read, self._write, patience=patience)
         self._keep = keep
         self._now = now
         self._live = Live(alone=opened.listen is None)
@@ -211,17 +212,14 @@ class Store:
         return steps
 
     async def check(self) -> None:
-        """Prove that both threads answer and that the store can be written, and leave no trace.
+        """Prove that both threads answer and that a write is durable, and leave no trace.
 
         Raises:
-            StoreUnavailable: it cannot, or not within the store's patience.
+            StoreUnavailable: it is not, or not within the store's patience.
         """
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._read(reads.ping)
-                await self._write(writes.touch)
-        except TimeoutError as late:
-            raise errors.StoreUnavailable from late
+        if self._closed:
+            raise errors.StoreUnavailable
+        await self._proof.given()
 
     async def prune(self) -> Pruned:
         """Let go of what is older than it is to be kept; say how many there were."""
@@ -240,7 +238,7 @@ class Store:
             await asyncio.sleep(every_s)
 
     async def settled(self, id: str, *, within: float) -> Deployment:  # noqa: A002 - the field's name
-        """A deployment when it is final, or its newest state after *within* seconds.
+        """A deployment when it is final, or its newest state after *within* seconds or a `hurry`.
 
         Raises:
             DeploymentNotFound: there is none of this id.
@@ -248,13 +246,15 @@ class Store:
         with self._live.watching(id) as watch, contextlib.suppress(TimeoutError):
             newest = await self.get(id)
             async with asyncio.timeout(within):
-                while not newest.final:
+                while not (newest.final or self._live.hurried):
                     newest = await watch.next() or await self.get(id)
             return newest
         return await self.get(id)
 
     async def follow(self, id: str, *, after: int = 0) -> AsyncIterator[Step]:  # noqa: A002 - the field's name
-        """The steps of a deployment after *after*, then each as it is committed, to the last.
+        """The steps of a deployment after *after*, then each as it is committed.
+
+        It ends with the last step, or with a `hurry`.
 
         Raises:
             DeploymentNotFound: there is none of this id.
@@ -262,12 +262,19 @@ class Store:
         with self._live.watching(id) as watch:
             final = False
             while not final:
+                hurried = self._live.hurried
                 final, steps = await self._read(partial(reads.steps, id=id, after=after))
                 for step in steps:
                     yield step
                     after = step.seq
+                if hurried:
+                    return
                 if not final:
                     await watch.next()
+
+    def hurry(self) -> None:
+        """Let nobody wait for a deployment any longer: the service stops."""
+        self._live.hurry()
 
     def _claim(self, key: IdempotencyKey) -> writes.Claim:
         now = self._now()

@@ -122,8 +122,8 @@ class Carrying:
             with contextlib.suppress(errors.StoreUnavailable):  # then it is taken over in time
                 await self._jobs.release(job)
             raise
-        except Exception:
-            log.exception("worker.fault")  # the edge: its deployment is mended in a later round
+        except Exception:  # the edge of a job: nobody awaits it, and left behind it blocks its lane
+            log.exception("worker.fault")  # its deployment is mended in a later round
             await self._finish(job)
 
     async def _finish(self, job: Job) -> None:

@@ -108,7 +108,7 @@ class Runner:
                 await saga.run(steps.last, connector, held, steps.save, limits=limits, now=now)
             except errors.TakenOver:
                 raise
-            except Exception:  # noqa: BLE001 - one of the two edges: a fault of ours must end too
+            except Exception:  # noqa: BLE001 - the edge of a deployment: a fault of ours must end too
                 structlog.get_logger().exception("worker.fault", state=steps.last.state.value)
                 ended = failed(steps.last, errors.InternalError())
                 await steps.save(replace(ended, finished_at=now()) if ended.final else ended)

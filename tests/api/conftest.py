@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from app import api
 from app.api.access import Open
 from app.api.rooms import Rooms
+from app.api.underway import UnderWay
 from app.metrics import Metrics
 from app.store import Store
 from tests.api.fakes import Line, Shelf, ShelfKind
@@ -75,6 +76,7 @@ def _bench(store: Store, now: Clock) -> Bench:
         metrics=metrics,
         now=now,
         new_id=ids(),
+        under_way=UnderWay(),
         version="1.2.3",
         build="abc",
     )

@@ -92,6 +92,25 @@ async def test_a_wrong_filter_is_refused(http: httpx.AsyncClient, query: str, fi
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]
 
 
+@pytest.mark.parametrize("path", [ALL, "/api/v1/audit/events"])
+@pytest.mark.parametrize(
+    ("query", "fields"),
+    [
+        pytest.param("state=succeeded&state=failed", ["state"], id="two states"),
+        pytest.param("state=failed&s%74ate=failed", ["state"], id="the same in other letters"),
+        pytest.param("state=&state=failed", ["state"], id="one of them empty"),
+        pytest.param("x%20y=1&x%20y=1&cursor=a&cursor=b", ["*", "cursor"], id="unknown, too"),
+    ],
+)
+async def test_a_repeated_parameter_is_refused_by_name(
+    http: httpx.AsyncClient, path: str, query: str, fields: list[str]
+) -> None:
+    answer = await http.get(f"{path}?{query}")
+    assert answer.status_code == 422
+    found = [(fault["field"], fault["code"]) for fault in answer.json()["errors"]]
+    assert found == [(field, "repeated") for field in fields]
+
+
 async def test_waiting_for_one_answers_when_it_ends(
     http: httpx.AsyncClient, bench: Bench, asked: dict[str, Any]
 ) -> None:
@@ -191,18 +210,22 @@ class Steps:
 
 async def test_a_silent_stream_is_kept_alive(now: Clock) -> None:
     steps = Steps(now)
-    chunks = stream(steps(), stop=lambda: False, every=0.001)
+    chunks = stream(steps(), every=0.001)
     assert await anext(chunks) == b": keep-alive\n\n"
     steps.let.set()
     rest = [chunk async for chunk in chunks if not chunk.startswith(b":")]
     assert [chunk.partition(b"\n")[0] for chunk in rest] == [b"id: 1"]
 
 
-async def test_a_stream_ends_when_the_service_stops(now: Clock) -> None:
-    steps = Steps(now)
-    assert [chunk async for chunk in stream(steps(), stop=lambda: True, every=0.001)] == []
+async def test_a_stream_ends_when_the_service_stops(
+    http: httpx.AsyncClient, bench: Bench, asked: dict[str, Any]
+) -> None:
+    id_ = await deployed(http, asked)
+    headers = {"Accept": "text/event-stream"}
+    streaming = asyncio.create_task(http.get(f"{ALL}/{id_}/events", headers=headers))
     await asyncio.sleep(0)
-    assert steps.closed
+    bench.store.hurry()
+    assert [one["event"] for one in parsed((await streaming).text)] == ["queued"]
 
 
 async def test_only_a_queued_deployment_can_be_cancelled(

@@ -11,6 +11,7 @@ from schemathesis.checks import not_a_server_error, positive_data_acceptance
 from starlette.types import Receive, Scope, Send
 
 from app.api.rooms import Rooms
+from app.api.underway import UnderWay
 from app.audit import Actor
 from app.connectors import REGISTRY
 from app.errors import Unauthenticated
@@ -70,6 +71,7 @@ class Reopening:
             metrics=Metrics(version="1.2.3", build="abc"),
             now=self._now,
             new_id=lambda prefix: f"{prefix}-{next(self._numbers):08}",
+            under_way=UnderWay(),
             version="1.2.3",
             build="abc",
         )

@@ -267,6 +267,7 @@ def test_a_pending_operation_can_be_completed(http: Raw) -> None:
         ("PUT budgets", {"reads": 1}, "reads: there is no such field"),
         ("POST clock", {"advance": "soon"}, "advance: "),
         ("POST clock", {}, "advance: is missing"),
+        ("POST clock", {"advance": -5}, "must be 0 or more: time does not go back"),
         ("PUT deletion", {"seconds": -1}, "seconds must be 0 or more"),
         ("POST reset", {"everything": True}, "takes no body"),
         (f"POST {NAME}/versions", {"cert_pem": "x", "key_pem": "y"}, "cert_pem is not readable"),

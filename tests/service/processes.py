@@ -67,6 +67,14 @@ class Process:
         assert line is not None, f"no {event} in:\n{self.log}"
         return line
 
+    def every(self, event: str) -> Iterator[dict[str, Any]]:
+        """The log lines of *event* so far."""
+        for line in list(self.lines):
+            if line.startswith("{"):
+                told: dict[str, Any] = json.loads(line)
+                if told.get("event") == event:
+                    yield told
+
     @property
     def log(self) -> str:
         return "".join(self.lines)
@@ -101,12 +109,7 @@ class Process:
             self._said.notify_all()
 
     def _find(self, event: str) -> dict[str, Any] | None:
-        for line in list(self.lines):
-            if line.startswith("{"):
-                told: dict[str, Any] = json.loads(line)
-                if told.get("event") == event:
-                    return told
-        return None
+        return next(self.every(event), None)
 
 
 class Home:

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,41 @@ def test_who_waits_for_the_end_gets_it_from_a_replica_that_does_not_do_the_work(
         answer = http.post(DEPLOY, json=body(ca.issue()), headers=_WAIT)
 
     assert (answer.status_code, answer.json()["state"]) == (200, "succeeded")
+
+
+def test_who_waits_at_a_replica_that_stops_gets_the_end_from_another_within_its_time(
+    home: Home, ca: Authority, settings: dict[str, str]
+) -> None:
+    home.emulator.faults.add(at := Fault(operation="import", effect=Delay(seconds=3)))
+    with (
+        home.service("work", **settings),
+        home.service("serve", "--no-worker", **settings) as (process, http),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = pool.submit(http.post, DEPLOY, json=body(ca.issue()), headers=_WAIT)
+        home.emulator.faults.wait_until_met(at)
+
+        process.signal(signal.SIGTERM)
+
+        assert (answer.result().status_code, answer.result().json()["state"]) == (200, "succeeded")
+        assert process.wait() == 0
+
+
+def test_who_waits_at_a_replica_that_stops_is_told_that_it_was_accepted(
+    home: Home, ca: Authority, settings: dict[str, str]
+) -> None:
+    with (
+        home.service("serve", "--no-worker", **settings, WORKER__DRAIN_S="0.2") as (process, http),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = pool.submit(http.post, DEPLOY, json=body(ca.issue()), headers=_WAIT)
+        process.until("deployment.accepted")
+
+        process.signal(signal.SIGTERM)
+
+        assert (answer.result().status_code, answer.result().json()["state"]) == (202, "queued")
+        assert process.wait() == 0
+        assert "Traceback" not in process.log
 
 
 def test_a_queued_deployment_is_cancelled_from_another_replica(

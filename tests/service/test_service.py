@@ -2,6 +2,7 @@
 
 import base64
 import signal
+import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -139,6 +140,24 @@ def test_a_second_signal_ends_the_service_at_once(home: Home, ca: Authority) -> 
         assert process.wait() == 0
 
 
+def test_a_caller_who_goes_away_while_sending_is_counted_as_gone_and_not_as_our_fault(
+    home: Home,
+) -> None:
+    with home.service() as (process, http):
+        with socket.create_connection((http.base_url.host, http.base_url.port)) as caller:
+            caller.sendall(
+                f"POST {DEPLOY} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {home.token}\r\n"
+                "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{".encode()
+            )
+        line = process.until("http.request")
+        metrics = http.get("/metrics").text
+
+    assert (line["path"], line["status"]) == (DEPLOY, 499)
+    counted = f'http_requests_total{{handler="{DEPLOY}",method="POST",status="499"}} 1.0'
+    assert counted in metrics
+    assert "Traceback" not in process.log
+
+
 def test_metrics_have_a_port_of_their_own_when_asked(home: Home) -> None:
     with home.service(HTTP__METRICS_PORT="0") as (process, http):
         port = process.until("metrics.listening")["port"]
@@ -150,12 +169,31 @@ def test_metrics_have_a_port_of_their_own_when_asked(home: Home) -> None:
     assert here.status_code == 404
 
 
+@pytest.mark.parametrize("name", ["HTTP__PORT", "HTTP__METRICS_PORT"])
+def test_a_port_that_another_process_listens_on_is_told_before_anything_is_begun(
+    home: Home, name: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, log = home.run("serve", **{name: str(taken.getsockname()[1])})
+
+    assert code == 1
+    (sentence,) = log.splitlines()
+    assert sentence.startswith("certctl-connectors: Nothing can listen on 127.0.0.1, port ")
+    assert f"{name} to a free port. ([Errno" in sentence
+    assert not (home.folder / "record.db").exists()
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
         pytest.param({"ACCESS__FILE": "gone.toml"}, "access file", id="no-access-file"),
         pytest.param({"STORE__URL": "mysql://x"}, "sqlite", id="no-such-store"),
         pytest.param({"HTTP__HOTS": "x"}, "Unknown setting", id="unknown-setting"),
+        pytest.param(
+            {"HTTP__PORT": "9464", "HTTP__METRICS_PORT": "9464"},
+            "another port",
+            id="metrics-at-the-same-port",
+        ),
         pytest.param({"AZURE__CA_BUNDLE": "gone.pem"}, "AZURE__CA_BUNDLE", id="no-ca-bundle"),
         pytest.param(
             {"ACCESS__MODE": "disabled", "HTTP__HOST": "0.0.0.0"},  # noqa: S104 - to be refused

@@ -38,6 +38,34 @@ async def main():
 asyncio.run(main())
 """
 
+NARROW = """
+import asyncio, os, resource, sys
+from pathlib import Path
+from app import errors
+from app.store import Store
+from tests.store.builders import accepted, at
+
+async def refused(work):
+    try:
+        await work
+    except errors.StoreUnavailable as trouble:
+        print(type(trouble.__cause__).__name__)
+
+async def main():
+    store = await Store.open(sys.argv[1], now=lambda: at(0))
+    await accepted(store, 1)
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    log = Path(sys.argv[1].removeprefix("sqlite:///") + "-wal")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + 16_384, hard))
+    await refused(accepted(store, 2))
+    await refused(store.check())
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    await store.check()
+    await store.aclose()
+
+asyncio.run(main())
+"""
+
 
 @pytest.fixture(name="url")
 def _url(file_url: str) -> str:
@@ -52,6 +80,10 @@ async def _store(url: str) -> AsyncIterator[Store]:
     await opened.aclose()
 
 
+def _within(folder: Path) -> list[Path]:
+    return [*folder.iterdir()]
+
+
 @contextmanager
 def _aside(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     """Another connection to the same file."""
@@ -63,6 +95,20 @@ async def test_a_full_disk_is_told_and_forgiven(url: str) -> None:
     done = run(FULL, url)
 
     assert (done.stdout.split(), done.returncode) == (["OperationalError", "2"], 0), done.stderr
+
+
+async def test_a_disk_with_room_for_little_but_no_deployment_is_told_by_a_check(url: str) -> None:
+    done = run(NARROW, url)
+
+    assert (done.stdout.split(), done.returncode) == (["OperationalError"] * 2, 0), done.stderr
+
+
+async def test_checks_all_the_time_do_not_write_all_the_time(store: Store, tmp_path: Path) -> None:
+    await store.check()
+    with _aside(tmp_path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        await store.check()
+        other.execute("ROLLBACK")
 
 
 async def test_a_locked_file_is_unavailable_until_it_is_free(store: Store, tmp_path: Path) -> None:
@@ -156,18 +202,42 @@ async def test_closing_moves_the_log_into_the_file(store: Store, tmp_path: Path)
     assert not (tmp_path / "store.db-wal").exists()
 
 
-async def test_only_the_owner_can_read_the_file(tmp_path: Path) -> None:
-    store = await Store.open(f"sqlite:///{tmp_path}/new/deeper/store.db", now=lambda: at(0))
+async def test_only_the_owner_can_read_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = await Store.open("sqlite:///new/store.db", now=lambda: at(0))
     await accepted(store, 1)
 
-    files = sorted((tmp_path / "new" / "deeper").iterdir())
-    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in files}
-    folders = [stat.S_IMODE(folder.stat().st_mode) for folder in files[0].parents[:2]]
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "new").iterdir()}
+    folder = stat.S_IMODE((tmp_path / "new").stat().st_mode)
     await store.aclose()
 
     assert modes.keys() == {"store.db", "store.db.lock", "store.db-shm", "store.db-wal"}
     assert set(modes.values()) == {0o600}
-    assert folders == [0o700, 0o700]
+    assert folder == 0o700
+
+
+@pytest.mark.parametrize("path", ["/nope/store.db", "/nope/dir/store.db"])
+async def test_a_mistyped_path_is_refused_and_makes_no_folder(tmp_path: Path, path: str) -> None:
+    url = f"sqlite:///{tmp_path}{path}"
+
+    for opening in (Store.open(url, now=lambda: at(0)), Store.migrate(url)):
+        with pytest.raises(errors.StoreUnavailable, match="which is no folder"):
+            await opening
+
+    assert not _within(tmp_path)
+
+
+async def test_only_the_folder_itself_is_made_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(errors.StoreUnavailable, match="a file in nope/dir, which is no folder"):
+        await Store.open("sqlite:///nope/dir/store.db", now=lambda: at(0))
+
+    assert not _within(tmp_path)
 
 
 async def test_a_second_process_is_refused_until_the_first_has_closed(tmp_path: Path) -> None:

@@ -121,6 +121,20 @@ async def test_a_failed_write_whose_caller_has_gone_disturbs_nobody(store: Store
     assert failing.cancelled()
 
 
+async def test_told_to_hurry_nobody_waits_any_longer(either: Store) -> None:
+    made = await accepted(either, 1)
+    waiting = asyncio.create_task(either.settled(made.id, within=LONG))
+    following = asyncio.create_task(_states(either.follow(made.id)))
+    await _turns()
+
+    either.hurry()
+
+    assert await waiting == made
+    assert await following == [State.QUEUED]
+    assert await either.settled(made.id, within=LONG) == made
+    assert await _states(either.follow(made.id)) == [State.QUEUED]
+
+
 async def test_closing_releases_those_who_wait(store: Store) -> None:
     made = await accepted(store, 1)
     waiting = asyncio.create_task(store.settled(made.id, within=LONG))

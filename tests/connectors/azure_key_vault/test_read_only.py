@@ -14,6 +14,7 @@ import pytest
 from app import pki
 from app.api.access import Open
 from app.api.rooms import Rooms
+from app.api.underway import UnderWay
 from app.connectors import REGISTRY
 from app.emulator import (
     AnotherWriter,
@@ -178,6 +179,7 @@ async def _http(play: Playground, now: Clock, tmp_path: Path) -> AsyncIterator[h
         metrics=Metrics(version="1.2.3", build="abc"),
         now=now,
         new_id=ids(),
+        under_way=UnderWay(),
         version="1.2.3",
         build="abc",
     )
