@@ -202,3 +202,18 @@ def test_what_the_sdk_raised_is_told_where_nothing_is_known_below_it() -> None:
     error.add_note(VAULT)
 
     assert unanswered(error, None) == f"No answer from the vault: its answer timed out. {AGAIN}"
+
+
+@pytest.mark.parametrize(
+    ("host", "whose"),
+    [("my-vault.vault.azure.net", "the vault"), ("login.example", "the login service")],
+)
+def test_whose_answer_is_missing_is_told_by_the_host_where_nothing_else_says_it(
+    host: str, whose: str
+) -> None:
+    to = ConnectionKey(host, 443, True, True, None, None, None)  # noqa: FBT003 - the library's own
+    below = aiohttp.ClientConnectorError(to, OSError(errno.ECONNREFUSED, "refused"))
+
+    found = unanswered(Exception("no connection"), below)
+
+    assert found == f"No answer from {whose}: the connection was refused. {ROUTES}"
