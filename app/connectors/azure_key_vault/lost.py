@@ -15,7 +15,7 @@ from azure.core.exceptions import (
 
 from app import errors
 from app.connectors.azure_key_vault import login
-from app.connectors.azure_key_vault.unanswered import at_vault, unanswered
+from app.connectors.azure_key_vault.unanswered import of_a_vault, unanswered
 from app.errors import TargetError
 
 # the name surely does not exist; every other failure of DNS may be over soon
@@ -40,7 +40,7 @@ def lost(error: Exception) -> NoReturn:
         raise Lost(login.trouble(error), sent=False) from error
     if isinstance(error, HttpResponseError):  # an answer that cannot be read
         raise Lost(errors.TargetUnavailable(), sent=True) from error
-    if _no_such_name(below) and at_vault(error, below):
+    if _no_such_name(below) and of_a_vault(below):  # and not a proxy's name
         raise Lost(errors.TargetNotFound(), sent=False) from error
     never = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
     sent = not (isinstance(error, ServiceRequestError) and isinstance(below, never))

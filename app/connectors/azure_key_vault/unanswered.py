@@ -16,13 +16,13 @@ _IN_A_VAULTS_NAME: Final = ".vault."  # and in no login service's
 
 _ROUTES: Final = "Check routes, firewalls, proxies and AZURE__CONNECT_TO."
 _TRUST: Final = "Check TLS inspection on the way and AZURE__CA_BUNDLE."
-_NAMES: Final = "Check DNS, on a private link its zone, too."
+_NAMES: Final = "Check DNS, on a private link its zone, and the name of a proxy."
 _AGAIN: Final = "Send again later; check proxies and firewalls if it stays so."
 # the transport's error: (what kept the call from an answer, what to do)
 _KINDS: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
     (aiohttp.ClientConnectorCertificateError, "TLS verification failed", _TRUST),
     (aiohttp.ClientConnectorSSLError, "the TLS handshake failed", _TRUST),
-    (aiohttp.ClientConnectorDNSError, "its name was not resolved", _NAMES),
+    (aiohttp.ClientConnectorDNSError, "a name was not resolved", _NAMES),
     (aiohttp.ClientProxyConnectionError, "the proxy was not reached", _ROUTES),
     (aiohttp.ClientHttpProxyError, "the proxy refused", _ROUTES),
     (aiohttp.ConnectionTimeoutError, "connecting timed out", _ROUTES),
@@ -61,7 +61,12 @@ def unanswered(error: Exception, below: BaseException | None) -> str:
 def at_vault(error: Exception, below: BaseException | None) -> bool:
     """Whether it was on the way to the vault, and not to whom a token was asked of."""
     noted = VAULT in getattr(error, "__notes__", ())
-    return noted or _IN_A_VAULTS_NAME in str(getattr(below, "host", ""))
+    return noted or of_a_vault(below)
+
+
+def of_a_vault(below: BaseException | None) -> bool:
+    """Whether the host that was not reached is a vault, and not a proxy or whoever gives tokens."""
+    return _IN_A_VAULTS_NAME in str(getattr(below, "host", ""))
 
 
 def _cause(below: BaseException) -> tuple[str, str]:

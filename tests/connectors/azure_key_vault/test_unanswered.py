@@ -106,8 +106,8 @@ async def test_a_name_that_cannot_be_resolved_now_is_told(
         here = play.emulator.port
         run = await play.deploy(new)
 
-    do = "Check DNS, on a private link its zone, too."
-    assert told(run) == f"No answer from {host}: its name was not resolved. {do}"
+    do = "Check DNS, on a private link its zone, and the name of a proxy."
+    assert told(run) == f"No answer from {host}: a name was not resolved. {do}"
 
 
 async def test_a_login_service_that_refuses_the_connection_is_told(
@@ -217,3 +217,21 @@ def test_whose_answer_is_missing_is_told_by_the_host_where_nothing_else_says_it(
     found = unanswered(Exception("no connection"), below)
 
     assert found == f"No answer from {whose}: the connection was refused. {ROUTES}"
+
+
+async def test_a_proxy_whose_name_does_not_exist_is_no_vault_that_does_not(
+    open_playground: Open, new: Issued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown(_: ThreadedResolver, name: str, *rest: Any, **more: Any) -> Any:  # noqa: ANN401 - the library's signature
+        assert name == "proxy.example"
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    for name in ("NO_PROXY", "no_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    monkeypatch.setattr(ThreadedResolver, "resolve", unknown)
+    monkeypatch.setattr(aiohttp.connector, "DefaultResolver", ThreadedResolver)
+    async with open_playground(connect_to=None) as play:
+        run = await play.deploy(new)
+
+    assert "a name was not resolved" in told(run)
