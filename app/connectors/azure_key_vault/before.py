@@ -77,8 +77,8 @@ async def what_to_undo(
     silent = crashed or deployment.version_id is None  # something may be on its way still
     waits = patience.still_late(_silent_s(held)) if silent else patience.stale
     until = _ACTED - {Whose.OURS} if crashed else _ACTED
-    look = partial(settle, vault, name, deployment, until=until, waits=waits)
-    found, latest = await patiently(look, patience)
+    look = partial(settle, until=until, waits=waits, patience=patience)
+    found, latest = await patiently(partial(look, vault, name, deployment), patience)
     held.looked = asyncio.get_running_loop().time()
     held.landed = _failed_version(found, latest)
     return found, latest

@@ -22,13 +22,15 @@ async def settle(
     *,
     until: frozenset[Whose],
     waits: Sequence[float],
+    patience: Patience,
 ) -> tuple[Whose, Version | None]:
     """Look until the current version is a stranger's or one of *until*, or *waits* are over."""
     for wait in (*waits, None):
         latest = await vault.latest(name)
         found = whose(latest, deployment)
         if wait is None or found in until or found is Whose.STRANGERS:
-            return await unmasked(vault, name, found, latest, deployment), latest
+            again = patience.stale
+            return await unmasked(vault, name, found, latest, deployment, again), latest
         await asyncio.sleep(wait)
     raise AssertionError
 
@@ -50,6 +52,7 @@ async def landed(
     name: str,
     deployment: Deployment,
     until: frozenset[Whose],
+    patience: Patience,
     waits: Sequence[float],
 ) -> str | None:
     """Which version is current, if it is one of *until*.
@@ -58,7 +61,9 @@ async def landed(
         Superseded: a stranger's, which is left alone.
         VersionConflict: there is none any more; a new one would undo what somebody wanted.
     """
-    found, latest = await settle(vault, name, deployment, until=until, waits=waits)
+    found, latest = await settle(
+        vault, name, deployment, until=until, waits=waits, patience=patience
+    )
     if found is Whose.STRANGERS:
         raise Superseded
     if found is Whose.GONE:
