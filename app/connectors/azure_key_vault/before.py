@@ -71,12 +71,13 @@ async def what_to_undo(
 ) -> tuple[Whose, Version | None]:
     """What is current before a rollback.
 
-    After a crash it may be done already, and a stale look would not show that.
+    After a crash it may be done already, and a stale look would not show that. What was sent
+    beside the import that is found would land on top of what undoes that one, so it is waited for.
     """
-    crashed = held.bundle is None or held.left is not None
-    silent = crashed or deployment.version_id is None  # something may be on its way still
+    more = held.bundle is None or held.left is not None  # than one that is found at once
+    silent = more or deployment.version_id is None  # something may be on its way still
     waits = patience.still_late(_silent_s(held)) if silent else patience.stale
-    until = _ACTED - {Whose.OURS} if crashed else _ACTED
+    until = _ACTED - {Whose.OURS} if more else _ACTED
     look = partial(settle, until=until, waits=waits, patience=patience)
     found, latest = await patiently(partial(look, vault, name, deployment), patience)
     held.looked = asyncio.get_running_loop().time()

@@ -98,7 +98,7 @@ class AzureKeyVault:
         value = base64.b64encode(held.bundle.pfx()).decode()
         wanted = tags.for_import(deployment)
         body = previous.request(value, PFX, held.bundle.leaf, wanted, enabled=True)
-        turn = Turn(until=before.too_late(held))
+        turn = Turn(held=held, until=before.too_late(held))
         return await send(vault, name, body, there, self._patience, turn)
 
     async def verify(self, deployment: Deployment) -> Proof:
@@ -180,7 +180,7 @@ class AzureKeyVault:
         vault, name = self._reach(deployment)
         there = partial(landed, vault, name, deployment, _RESTORED, self._patience)
         made = await before.already(held, there, self._patience)
-        turn = Turn(until=before.too_late(held), first=True)
+        turn = Turn(held=held, until=before.too_late(held), first=True)
         made = made or await send(vault, name, body, there, self._patience, turn)
         return await self._restored(deployment, snapshot, held, made)
 

@@ -1,0 +1,103 @@
+"""What got no answer and lands late, on top of what was done meanwhile, is waited for."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Final
+
+import pytest
+
+from app.connectors.azure_key_vault.tags import DEPLOYMENT_ID
+from app.deployment.model import State
+from app.emulator import Answer, Drop, Fault, StoreAnother
+from tests.certificates import Issued
+from tests.connectors.azure_key_vault.conftest import Open
+from tests.connectors.azure_key_vault.middlebox import Middlebox
+from tests.connectors.azure_key_vault.playground import (
+    AT_ONCE,
+    NAME,
+    Happenings,
+    Playground,
+    serves,
+)
+
+LOOKS_LATE: Final = replace(AT_ONCE, late=(0.1,) * 10)
+CURRENT: Final = f"/certificates/{NAME}/"
+SPOILED: Final = Fault(operation="import", effect=StoreAnother())
+
+
+@pytest.fixture(name="slow")
+async def _slow(open_playground: Open, box: Middlebox) -> AsyncIterator[Playground]:
+    """A playground behind the box, which looks for what is late for a second."""
+    where = {"connect_to": f"127.0.0.1:{box.port}", "ca_bundle": box.ca_bundle}
+    async with open_playground(patience=LOOKS_LATE, **where) as playground:
+        yield playground
+
+
+def unanswered(box: Middlebox, times: int) -> None:
+    box.on("POST", "/import", status=504, times=times)
+
+
+def lands(
+    play: Playground, box: Middlebox, issued: Issued, *, before_looks: tuple[int, ...]
+) -> None:
+    """What got no answer lands just before these looks, counted from now."""
+    ours = {DEPLOYMENT_ID: f"dep-{play.made}"}
+    for look in range(1, max(before_looks) + 1):
+        late = (lambda: play.store(issued, tags=ours)) if look in before_looks else None
+        box.on("GET", CURRENT, first=late)
+
+
+def holds(play: Playground) -> list[object]:
+    return [one.certificate for one in play.vault.versions(NAME)]
+
+
+@pytest.mark.parametrize("times", [2, 3])
+async def test_imports_without_an_answer_are_all_waited_for_before_one_is_undone(
+    slow: Playground, box: Middlebox, old: Issued, new: Issued, times: int
+) -> None:
+    slow.store(old)
+    refused = [Fault(operation="import", effect=Answer(status=403))] if times == 2 else []
+    late = [lambda: lands(slow, box, new, before_looks=(1, 5))]
+    at: Happenings = {
+        State.IMPORTING: [lambda: unanswered(box, times), *refused],
+        State.ROLLING_BACK: late,
+    }
+
+    run = await slow.deploy(new, at=at)
+
+    assert run.final.state is State.ROLLED_BACK
+    assert run.code == "import-outcome-unknown"
+    assert holds(slow) == [old.leaf, new.leaf, new.leaf, old.leaf]
+    assert serves(slow.vault, old)
+
+
+async def test_an_import_without_an_answer_beside_one_that_is_undone_is_waited_for(
+    slow: Playground, box: Middlebox, old: Issued, new: Issued
+) -> None:
+    slow.store(old)
+    late = [lambda: lands(slow, box, new, before_looks=(4,))]
+    at: Happenings = {
+        State.IMPORTING: [lambda: unanswered(box, 1), SPOILED],
+        State.ROLLING_BACK: late,
+    }
+
+    run = await slow.deploy(new, at=at)
+
+    assert run.final.state is State.ROLLED_BACK
+    assert run.code == "verification-failed"
+    assert holds(slow)[2:] == [new.leaf, old.leaf]
+    assert serves(slow.vault, old)
+
+
+async def test_a_single_import_without_an_answer_is_undone_as_soon_as_it_is_found(
+    open_playground: Open, old: Issued, new: Issued
+) -> None:
+    lost = Fault(operation="import", effect=Drop(applied=True))
+    blind = Fault(operation="get_certificate", effect=Answer(status=503), count=2)
+    async with open_playground(patience=replace(AT_ONCE, late=(60,))) as play:
+        play.store(old)
+
+        run = await play.deploy(new, at={State.IMPORTING: [lost, blind]})
+
+        assert run.final.state is State.ROLLED_BACK
+        assert serves(play.vault, old)
