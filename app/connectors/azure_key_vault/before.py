@@ -22,7 +22,7 @@ from app.deployment.model import Deployment, Plan, Rollback, Snapshot
 
 _FRESH_S: Final = 1.0  # a look this young needs no other before the import
 _SEND_S: Final = 10.0  # for an import and its read-back, after it has waited for its turn
-_ACTED: Final = frozenset(Whose) - {Whose.BEFORE, Whose.GONE}
+_ACTED: Final = frozenset({Whose.OURS, Whose.RESTORED})
 _NO_LONGER_THERE: Final = "The previous version's secret is no longer there with its key."
 
 

@@ -26,13 +26,31 @@ async def settle(
 ) -> tuple[Whose, Version | None]:
     """Look until the current version is a stranger's or one of *until*, or *waits* are over."""
     for wait in (*waits, None):
-        latest = await vault.latest(name)
-        found = whose(latest, deployment)
+        found, latest = await _steadily(vault, name, deployment, patience.stale)
         if wait is None or found in until or found is Whose.STRANGERS:
             again = patience.stale
             return await unmasked(vault, name, found, latest, deployment, again), latest
         await asyncio.sleep(wait)
     raise AssertionError
+
+
+async def _steadily(
+    vault: Vault, name: str, deployment: Deployment, waits: Sequence[float]
+) -> tuple[Whose, Version | None]:
+    """One look, unless it shows a stranger's: ours may be on top of it, and the look be stale.
+
+    Then all of *waits* pass, and the last look counts: the one that shows ours may be the stale
+    one, too. What was there before surely is, once a stranger's was shown.
+    """
+    latest = await vault.latest(name)
+    found = whose(latest, deployment)
+    for wait in waits if found is Whose.STRANGERS else ():
+        await asyncio.sleep(wait)
+        shown = await vault.latest(name)
+        now = whose(shown, deployment)
+        if now is not Whose.BEFORE:
+            found, latest = now, shown
+    return found, latest
 
 
 async def patiently(look: Callable[[], Awaitable[_Found]], patience: Patience) -> _Found:
