@@ -6,6 +6,7 @@ somebody who has been silent since has been on its way for that time already.
 """
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -64,6 +65,17 @@ async def _after_a_crash(held: Held, look: Look, patience: Patience) -> str | No
         return await patiently(partial(look, waits), patience)
     except (errors.TargetError, errors.VersionConflict) as blind:
         raise errors.ImportOutcomeUnknown(answer=blind.answer) from blind
+
+
+async def made_late(held: Held, look: Look, patience: Patience) -> str | None:
+    """Under which version a rollback without an answer landed after all; nobody looks after it.
+
+    A vault that cannot be read, or holds nothing any more, does not say that either.
+    """
+    waits = patience.still_late(_silent_s(held))
+    with suppress(errors.TargetError, errors.VersionConflict):
+        return await patiently(partial(look, waits), patience)
+    return None
 
 
 async def what_to_undo(

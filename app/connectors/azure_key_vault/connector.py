@@ -181,7 +181,12 @@ class AzureKeyVault:
         there = partial(landed, vault, name, deployment, _RESTORED, self._patience)
         made = await before.already(held, there, self._patience)
         turn = Turn(held=held, until=before.too_late(held), first=True)
-        made = made or await send(vault, name, body, there, self._patience, turn)
+        try:
+            made = made or await send(vault, name, body, there, self._patience, turn)
+        except errors.ImportOutcomeUnknown:
+            made = await before.made_late(held, there, self._patience)
+            if made is None:
+                raise
         return await self._restored(deployment, snapshot, held, made)
 
     async def _restored(
