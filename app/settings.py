@@ -116,7 +116,12 @@ class WorkerGroup(BaseModel):
         default=120, gt=0, le=3600, description="Seconds for a deployment up to its read-back."
     )
     rollback_s: float = Field(
-        default=120, gt=0, le=3600, description="Seconds for a rollback after that."
+        default=120,
+        gt=0,
+        le=3600,
+        description="Seconds for a rollback after that. Less than 30 is too short to look for a "
+        "lost import, which may land until 28 s after it was sent: one that never landed then "
+        "ends `rollback_failed`.",
     )
     drain_s: float = Field(
         default=25, ge=0, le=3600, description="Seconds to finish what runs after SIGTERM."

@@ -14,6 +14,7 @@ from app import errors, metrics
 from app.__main__ import run
 from app.api import problems
 from app.connectors import REGISTRY
+from app.connectors.azure_key_vault import Patience
 from app.deployment.model import EXITS, NEXT
 from app.emulator import Emulator
 from app.emulator.control import fields_of
@@ -125,6 +126,13 @@ def test_the_table_of_settings_is_what_can_be_configured() -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert not [line for line in settings_rows() if line.endswith("| None |")]
+
+
+def test_the_shortest_rollback_that_can_look_for_a_lost_import_is_told() -> None:
+    (told,) = [line for line in settings_rows() if line.startswith("| `WORKER__ROLLBACK_S` |")]
+    least, lands = (int(number) for number in re.findall(r"(?:than|until) (\d+)", told))
+
+    assert lands - 1 < sum(Patience().late) <= lands < least
 
 
 def test_the_settings_are_named_with_the_prefix() -> None:

@@ -23,8 +23,9 @@ class Held:
     takes it back. `deadline` is when the step under way is broken off, by the same clock. `gone` is
     what to raise where the bundle is needed and is not there any more.
 
-    `left` is until when another run may have acted in the state that this one goes on in, by the
-    same clock: what it sent may still be on its way. Whoever looks for that takes it back.
+    `left` is until when something may have been sent, by the same clock, beside what a look finds
+    first: by another run in the state that this one goes on in, or by this one, which sent more
+    than once for want of an answer. It may still be on its way; whoever looks for it takes it back.
 
     `landed` and `put_back` are what a rollback learns on its way, and is told however it ends:
     under which version the failed import was found, and which one puts the snapshot back.

@@ -6,6 +6,7 @@ somebody who has been silent since has been on its way for that time already.
 """
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -22,7 +23,7 @@ from app.deployment.model import Deployment, Plan, Rollback, Snapshot
 
 _FRESH_S: Final = 1.0  # a look this young needs no other before the import
 _SEND_S: Final = 10.0  # for an import and its read-back, after it has waited for its turn
-_ACTED: Final = frozenset(Whose) - {Whose.BEFORE, Whose.GONE}
+_ACTED: Final = frozenset({Whose.OURS, Whose.RESTORED})
 _NO_LONGER_THERE: Final = "The previous version's secret is no longer there with its key."
 
 
@@ -66,19 +67,31 @@ async def _after_a_crash(held: Held, look: Look, patience: Patience) -> str | No
         raise errors.ImportOutcomeUnknown(answer=blind.answer) from blind
 
 
+async def made_late(held: Held, look: Look, patience: Patience) -> str | None:
+    """Under which version a rollback without an answer landed after all; nobody looks after it.
+
+    A vault that cannot be read, or holds nothing any more, does not say that either.
+    """
+    waits = patience.still_late(_silent_s(held))
+    with suppress(errors.TargetError, errors.VersionConflict):
+        return await patiently(partial(look, waits), patience)
+    return None
+
+
 async def what_to_undo(
     vault: Vault, name: str, deployment: Deployment, held: Held, patience: Patience
 ) -> tuple[Whose, Version | None]:
     """What is current before a rollback.
 
-    After a crash it may be done already, and a stale look would not show that.
+    After a crash it may be done already, and a stale look would not show that. What was sent
+    beside the import that is found would land on top of what undoes that one, so it is waited for.
     """
-    crashed = held.bundle is None or held.left is not None
-    silent = crashed or deployment.version_id is None  # something may be on its way still
+    more = held.bundle is None or held.left is not None  # than one that is found at once
+    silent = more or deployment.version_id is None  # something may be on its way still
     waits = patience.still_late(_silent_s(held)) if silent else patience.stale
-    until = _ACTED - {Whose.OURS} if crashed else _ACTED
-    look = partial(settle, vault, name, deployment, until=until, waits=waits)
-    found, latest = await patiently(look, patience)
+    until = _ACTED - {Whose.OURS} if more else _ACTED
+    look = partial(settle, until=until, waits=waits, patience=patience)
+    found, latest = await patiently(partial(look, vault, name, deployment), patience)
     held.looked = asyncio.get_running_loop().time()
     held.landed = _failed_version(found, latest)
     return found, latest

@@ -89,7 +89,7 @@ class AzureKeyVault:
     async def import_certificate(self, deployment: Deployment, held: Held) -> str:
         """Import once, and say under which version."""
         vault, name = self._reach(deployment)
-        there = partial(landed, vault, name, deployment, _OURS)
+        there = partial(landed, vault, name, deployment, _OURS, self._patience)
         version = await before.already(held, there, self._patience)
         if version is not None:
             return version
@@ -98,7 +98,7 @@ class AzureKeyVault:
         value = base64.b64encode(held.bundle.pfx()).decode()
         wanted = tags.for_import(deployment)
         body = previous.request(value, PFX, held.bundle.leaf, wanted, enabled=True)
-        turn = Turn(until=before.too_late(held))
+        turn = Turn(held=held, until=before.too_late(held))
         return await send(vault, name, body, there, self._patience, turn)
 
     async def verify(self, deployment: Deployment) -> Proof:
@@ -169,18 +169,24 @@ class AzureKeyVault:
     ) -> tuple[Whose, Version | None]:
         """What is current after an import."""
         vault, name = self._reach(deployment)
-        look = partial(settle, vault, name, deployment, until=until, waits=self._patience.stale)
-        return await patiently(look, self._patience)
+        patience = self._patience
+        seen = partial(settle, until=until, waits=patience.stale, patience=patience)
+        return await patiently(partial(seen, vault, name, deployment), patience)
 
     async def _put_back(
         self, deployment: Deployment, snapshot: Snapshot, held: Held, body: Mapping[str, object]
     ) -> str:
         """Import *body*, unless it is there already or another writer came."""
         vault, name = self._reach(deployment)
-        there = partial(landed, vault, name, deployment, _RESTORED)
+        there = partial(landed, vault, name, deployment, _RESTORED, self._patience)
         made = await before.already(held, there, self._patience)
-        turn = Turn(until=before.too_late(held), first=True)
-        made = made or await send(vault, name, body, there, self._patience, turn)
+        turn = Turn(held=held, until=before.too_late(held), first=True)
+        try:
+            made = made or await send(vault, name, body, there, self._patience, turn)
+        except errors.ImportOutcomeUnknown:
+            made = await before.made_late(held, there, self._patience)
+            if made is None:
+                raise
         return await self._restored(deployment, snapshot, held, made)
 
     async def _restored(

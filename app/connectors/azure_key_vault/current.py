@@ -22,15 +22,35 @@ async def settle(
     *,
     until: frozenset[Whose],
     waits: Sequence[float],
+    patience: Patience,
 ) -> tuple[Whose, Version | None]:
     """Look until the current version is a stranger's or one of *until*, or *waits* are over."""
     for wait in (*waits, None):
-        latest = await vault.latest(name)
-        found = whose(latest, deployment)
+        found, latest = await _steadily(vault, name, deployment, patience.stale)
         if wait is None or found in until or found is Whose.STRANGERS:
-            return await unmasked(vault, name, found, latest, deployment), latest
+            again = patience.stale
+            return await unmasked(vault, name, found, latest, deployment, again), latest
         await asyncio.sleep(wait)
     raise AssertionError
+
+
+async def _steadily(
+    vault: Vault, name: str, deployment: Deployment, waits: Sequence[float]
+) -> tuple[Whose, Version | None]:
+    """One look, unless it shows a stranger's: ours may be on top of it, and the look be stale.
+
+    Then all of *waits* pass, and the last look counts: the one that shows ours may be the stale
+    one, too. What was there before surely is, once a stranger's was shown.
+    """
+    latest = await vault.latest(name)
+    found = whose(latest, deployment)
+    for wait in waits if found is Whose.STRANGERS else ():
+        await asyncio.sleep(wait)
+        shown = await vault.latest(name)
+        now = whose(shown, deployment)
+        if now is not Whose.BEFORE:
+            found, latest = now, shown
+    return found, latest
 
 
 async def patiently(look: Callable[[], Awaitable[_Found]], patience: Patience) -> _Found:
@@ -50,6 +70,7 @@ async def landed(
     name: str,
     deployment: Deployment,
     until: frozenset[Whose],
+    patience: Patience,
     waits: Sequence[float],
 ) -> str | None:
     """Which version is current, if it is one of *until*.
@@ -58,7 +79,9 @@ async def landed(
         Superseded: a stranger's, which is left alone.
         VersionConflict: there is none any more; a new one would undo what somebody wanted.
     """
-    found, latest = await settle(vault, name, deployment, until=until, waits=waits)
+    found, latest = await settle(
+        vault, name, deployment, until=until, waits=waits, patience=patience
+    )
     if found is Whose.STRANGERS:
         raise Superseded
     if found is Whose.GONE:

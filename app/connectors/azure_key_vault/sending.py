@@ -7,11 +7,12 @@ singly, so an answer that does not say what happened is followed by a look, not 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from app.connectors.azure_key_vault.client import Unclear, Vault
 from app.connectors.azure_key_vault.patience import Patience
+from app.deployment.connector import Held
 from app.errors import (
     DeployError,
     ImportOutcomeUnknown,
@@ -34,11 +35,14 @@ class Turn:
     """How an import waits for its turn.
 
     `until` is when it gives up, by the loop's clock; `first` is whether it goes before all others,
-    as a rollback does.
+    as a rollback does. `again` is whether one before it got no answer, and so might still land;
+    then `held` is told when it goes, since whoever finds one of them has not found them all.
     """
 
+    held: Held
     until: float | None = None
     first: bool = False
+    again: bool = False
 
 
 @asynccontextmanager
@@ -79,21 +83,20 @@ async def send(
         Superseded: the look found another writer's version.
         TargetError: it was surely not applied.
     """
-    silent = False  # whether an earlier POST got no answer, and so might still land
     for wait in (*patience.unclear, None):
         try:
             return await _send(vault, name, body, look, patience, turn)
         except Unclear as unclear:
-            silent = silent or not unclear.answered
+            turn = replace(turn, again=turn.again or not unclear.answered)
             # the look comes right before the next POST, when all that was on its way has landed
             await asyncio.sleep(wait or 0)
             landed = await _looked(look, patience, unclear.trouble)
             if landed is not None:
                 return landed
             if wait is None:
-                raise _verdict(unclear.trouble, silent=silent) from unclear
+                raise _verdict(unclear.trouble, silent=turn.again) from unclear
         except (TargetError, VersionConflict) as refused:
-            if not silent:
+            if not turn.again:
                 raise
             # It speaks of the last POST only; of an earlier one without an answer a look does.
             landed = await _looked(look, patience, refused)
@@ -122,6 +125,8 @@ async def _send(
             landed = await look(()) if waited or throttled else None
         if landed is not None:
             return landed
+        if turn.again:
+            turn.held.left = asyncio.get_running_loop().time()
         try:
             return await vault.import_certificate(name, body)
         except TargetThrottled:

@@ -71,4 +71,4 @@ class Shown(Vault):
         return self.kept
 
     async def versions(self, name: str) -> list[Listed]:
-        return []
+        return [] if self.shown is None else [Listed(id=self.shown.id, tags=self.shown.tags)]

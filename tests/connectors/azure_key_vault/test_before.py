@@ -46,7 +46,7 @@ def left_by_another() -> Held:
         pytest.param(FAILED, Held(NEW.bundle()), "v-ours", ONCE, id="what-is-to-be-undone"),
         pytest.param(FAILED, Held(), "v-ours", LATE, id="a-rollback-on-its-way"),
         pytest.param(UNDONE, Held(), "v-ours", ONCE, id="undone-before-the-crash"),
-        pytest.param(version(OTHER), Held(), "v-ours", ONCE, id="a-strangers"),
+        pytest.param(version(OTHER), Held(), "v-ours", STALE, id="a-strangers"),
         pytest.param(None, Held(NEW.bundle()), "v-ours", STALE, id="deleted"),
         pytest.param(FAILED, left_by_another(), "v-ours", LATE, id="taken-over-with-its-key"),
     ],

@@ -24,6 +24,13 @@ def carries(play: Playground, issued: Issued = THEIRS) -> Carries:
     return lambda: play.store(issued, tags=dict(play.latest.tags))
 
 
+def overtaken_behind_a_stale_list(play: Playground, box: Middlebox, *, times: int) -> None:
+    """Our import gets no answer, is overtaken at once, and lists show neither for a while."""
+    page = orjson.dumps({"value": [{"id": f"{play.latest.version}"}], "nextLink": None})
+    box.on("POST", "/import", status=504, passes=True, then=carries(play))
+    box.on("GET", f"/certificates/{NAME}/versions", status=200, body=page, times=times)
+
+
 async def test_tags_of_a_rollback_carried_over_to_a_newer_version_are_no_sign_of_ours(
     behind: Playground, box: Middlebox, old: Issued, new: Issued
 ) -> None:
@@ -80,6 +87,36 @@ async def test_an_import_that_no_answer_named_is_told_from_its_tags_on_a_newer_v
     run = await behind.deploy(new, at={State.IMPORTING: lost})
 
     assert run.final.state is State.SUPERSEDED
+    assert serves(behind.vault, THEIRS)
+    assert behind.imports() == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_list_without_the_version_in_question_says_nothing_of_whose_it_is(
+    behind: Playground, box: Middlebox, old: Issued, new: Issued, times: int
+) -> None:
+    """It is older than that version, and lacks ours below it as well."""
+    behind.store(old)
+    overtaken_behind_a_stale_list(behind, box, times=times)
+
+    run = await behind.deploy(new)
+
+    assert run.final.state is State.SUPERSEDED
+    assert run.final.version_id is None
+    assert serves(behind.vault, THEIRS)
+    assert behind.imports() == 1
+
+
+async def test_a_version_that_no_list_shows_is_neither_taken_for_ours_nor_overwritten(
+    behind: Playground, box: Middlebox, old: Issued, new: Issued
+) -> None:
+    behind.store(old)
+    overtaken_behind_a_stale_list(behind, box, times=99)
+
+    run = await behind.deploy(new)
+
+    assert run.final.state is State.ROLLBACK_FAILED
+    assert (run.code, run.final.version_id) == ("import-outcome-unknown", None)
     assert serves(behind.vault, THEIRS)
     assert behind.imports() == 1
 
