@@ -112,16 +112,17 @@ async def _ready(request: Request) -> Response:
 
 
 async def _unready(rooms: Rooms) -> dict[str, errors.Trouble]:
-    """What does not work, by name."""
+    """What does not work, by name: a cause stands before what it causes, and is told first."""
     wrong: dict[str, errors.Trouble] = {}
     if rooms.queue.draining:
         wrong["queue"] = errors.Draining()
-    elif not rooms.queue.alive:
-        wrong["worker"] = errors.Draining("The worker pool does not run; see the log.")
     try:
         await rooms.store.check()
     except errors.StoreUnavailable as unavailable:
         wrong["store"] = unavailable
+    if not (rooms.queue.draining or rooms.queue.alive):
+        text = "The workers, or the queue that they share, do not answer; see the log."
+        wrong["worker"] = errors.Draining(text)
     return wrong
 
 

@@ -45,6 +45,7 @@ class ClusterWorker:
         self._runner = runner
         self._sealer = sealer
         self._jobs = jobs
+        self._beats = beats
         self._carries = carries
         self._carrying = Carrying(runner, sealer, jobs)
         self._rounds = Rounds(runner, jobs, beats, self._count, self._carrying.wake, time.monotonic)
@@ -76,6 +77,8 @@ class ClusterWorker:
         self._count(await self._jobs.waiting())
         if self._carries:
             await self._jobs.join()
+        await self._jobs.beat(silent_s=self._beats.takeover_s)  # how many share the limits
+        if self._carries:
             self._carried = begun(self._carrying.run(), name="carrying")
             self._beside.append(begun(self._carrying.listen(), name="listening"))
         self._beside.append(begun(self._rounds.beat(), name="beats"))

@@ -34,8 +34,8 @@ async def test_it_is_not_ready_without_its_workers_or_its_store(
     bench.queue.alive = False
     await bench.store.aclose()
     answer = await http.get("/ready")
-    assert answer.status_code == 503
-    assert answer.json()["checks"] == ["worker", "store"]
+    assert (answer.status_code, answer.json()["code"]) == (503, "store-unavailable")
+    assert answer.json()["checks"] == ["store", "worker"]
 
 
 async def test_it_tells_what_runs_here(http: httpx.AsyncClient) -> None:

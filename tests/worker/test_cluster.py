@@ -431,10 +431,9 @@ async def test_a_replica_that_broke_says_so_at_once_and_is_not_ready(
 
     place.beats = QUICK
     said = Logged("worker.broken")
+    worker = await start()
     assert place.jobs is not None
     monkeypatch.setattr(place.jobs, "beat", broken)
-
-    worker = await start()
     await said.wait()
 
     (line,) = said.lines
@@ -442,6 +441,16 @@ async def test_a_replica_that_broke_says_so_at_once_and_is_not_ready(
     assert "restart" in line["consequence"]
     assert "a bug" in str(line["exc_info"])
     assert not worker.alive
+
+
+async def test_a_replica_that_starts_takes_no_more_than_its_part_of_the_limits(
+    start: Start, other: Place, start_other: Start
+) -> None:
+    await start()
+    await start_other()
+
+    assert other.jobs is not None
+    assert other.jobs.share() == 0.5
 
 
 async def test_a_draining_replica_refuses_new_work(place: Place, start: Start) -> None:

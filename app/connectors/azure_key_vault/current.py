@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from functools import partial
+from typing import Final, TypeVar
 
 from app.connectors.azure_key_vault.answers import Version
 from app.connectors.azure_key_vault.carried import unmasked
@@ -11,6 +12,8 @@ from app.connectors.azure_key_vault.patience import Patience
 from app.connectors.azure_key_vault.whose import Whose, whose
 from app.deployment.model import Deployment
 from app.errors import Superseded, TargetError, VersionConflict
+
+_HELD_UP_S: Final = 5.0  # what a look may take besides its waits
 
 _Found = TypeVar("_Found")
 
@@ -75,13 +78,18 @@ async def landed(
 ) -> str | None:
     """Which version is current, if it is one of *until*.
 
+    Whoever was held up meanwhile looks again before it acts: a process that stood still may have
+    been taken over, and what was done since is in no answer from before.
+
     Raises:
         Superseded: a stranger's, which is left alone.
         VersionConflict: there is none any more; a new one would undo what somebody wanted.
     """
-    found, latest = await settle(
-        vault, name, deployment, until=until, waits=waits, patience=patience
-    )
+    asked = asyncio.get_running_loop().time()
+    look = partial(settle, vault, name, deployment, until=until, patience=patience)
+    found, latest = await look(waits=waits)
+    if asyncio.get_running_loop().time() - asked - sum(waits) > _HELD_UP_S:
+        found, latest = await look(waits=())
     if found is Whose.STRANGERS:
         raise Superseded
     if found is Whose.GONE:

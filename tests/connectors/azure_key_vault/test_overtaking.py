@@ -1,12 +1,20 @@
 """A stranger's version counts where it stays: a stale look may show one that ours has replaced."""
 
+import asyncio
+
 import pytest
 
+from app.connectors.azure_key_vault.answers import Version
+from app.connectors.azure_key_vault.current import landed
+from app.connectors.azure_key_vault.patience import Patience
+from app.connectors.azure_key_vault.whose import Whose
 from app.deployment.model import State
 from app.emulator import Drop, Fault, StaleRead, StoreAnother
+from app.errors import Superseded
 from tests.certificates import Issued, authority
 from tests.connectors.azure_key_vault.middlebox import Middlebox
 from tests.connectors.azure_key_vault.playground import Happenings, Playground, serves
+from tests.connectors.azure_key_vault.shown import OLD, OTHER, Shown, importing, version
 
 THEIRS = authority("Stranger").issue("stranger.example")
 SPOILED = Fault(operation="import", effect=StoreAnother())
@@ -94,3 +102,25 @@ async def test_another_writer_is_left_alone_though_a_look_between_shows_ours_onc
     assert run.final.state is State.SUPERSEDED
     assert serves(play.vault, THEIRS)
     assert play.imports() == 1
+
+
+class StandsStill(Shown):
+    """A vault whose first answer is old when it is read: somebody wrote while the reader slept."""
+
+    async def latest(self, name: str) -> Version | None:
+        before = await super().latest(name)
+        if self.looks == 1:
+            self.shown = version(OTHER, "v-theirs")
+            await asyncio.sleep(0.2)
+        return before
+
+
+async def test_who_stood_still_during_the_look_before_an_import_looks_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.connectors.azure_key_vault.current._HELD_UP_S", 0.1)
+    vault = StandsStill(version(OLD, "v-before"))
+    patience = Patience(stale=())
+
+    with pytest.raises(Superseded):
+        await landed(vault, "api-prod", importing(), frozenset({Whose.OURS}), patience, ())
