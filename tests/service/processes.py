@@ -14,7 +14,8 @@ from typing import Any, Final
 import httpx
 
 from app import main
-from app.emulator import Emulator
+from app.emulator import Delay, Emulator, Fault
+from app.emulator.faults import Operation
 from tests.certificates import Issued
 
 PREFIX: Final = "CERTCTL_CONNECTORS_"
@@ -34,6 +35,11 @@ def body(issued: Issued, name: str = "api-prod") -> dict[str, Any]:
             "credential_mode": "client_secret",
         },
     }
+
+
+def held_up(operation: Operation, nth: int = 1, *, seconds: float = 600) -> Fault:
+    """The call at which a process is stopped or killed: it does not get further."""
+    return Fault(operation=operation, nth=nth, effect=Delay(seconds=seconds))
 
 
 class Process:

@@ -12,11 +12,10 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from app.emulator import Delay, Drop, Fault
-from app.emulator.faults import Operation
+from app.emulator import Drop, Fault
 from app.sealing import new_sealing_key
 from tests.certificates import Authority, ec_key, rsa_key
-from tests.service.processes import DEPLOY, Home, Process, body
+from tests.service.processes import DEPLOY, Home, Process, body, held_up
 from tests.service.test_service import SecretKey, traces
 
 Replica = tuple[Process, httpx.Client]
@@ -43,10 +42,6 @@ def _replicas(home: Home, settings: dict[str, str]) -> Iterator[tuple[Replica, R
     with ExitStack() as stack:
         one, other = (stack.enter_context(home.service(**settings)) for _ in range(2))
         yield one, other
-
-
-def held_up(operation: Operation, nth: int = 1) -> Fault:
-    return Fault(operation=operation, nth=nth, effect=Delay(seconds=600))
 
 
 def ended(http: httpx.Client, id_: str) -> dict[str, Any]:
@@ -176,7 +171,7 @@ def test_who_waits_for_the_end_gets_it_from_a_replica_that_does_not_do_the_work(
 def test_who_waits_at_a_replica_that_stops_gets_the_end_from_another_within_its_time(
     home: Home, ca: Authority, settings: dict[str, str]
 ) -> None:
-    home.emulator.faults.add(at := Fault(operation="import", effect=Delay(seconds=3)))
+    home.emulator.faults.add(at := held_up("import", seconds=3))
     with (
         home.service("work", **settings),
         home.service("serve", "--no-worker", **settings) as (process, http),

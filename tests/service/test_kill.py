@@ -13,18 +13,12 @@ from typing import Any
 
 import pytest
 
-from app.emulator import Delay, Drop, Emulator, Fault, StoreAnother, StoredVersion
-from app.emulator.faults import Operation
+from app.emulator import Drop, Emulator, Fault, StoreAnother, StoredVersion
 from tests.certificates import Authority, Issued
-from tests.service.processes import DEPLOY, Home, body
+from tests.service.processes import DEPLOY, Home, body, held_up
 
 WRONG = Fault(operation="import", effect=StoreAnother())
 CUT = Drop(applied=True)
-
-
-def held_up(operation: Operation, nth: int = 1) -> Fault:
-    """The call at which the process is killed: it does not get further."""
-    return Fault(operation=operation, nth=nth, effect=Delay(seconds=600))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,20 +8,12 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from app.emulator import Delay, Fault
-from app.emulator.faults import Operation
 from tests.certificates import Authority
-from tests.service.processes import DEPLOY, Home, Process, body
+from tests.service.processes import DEPLOY, Home, Process, body, held_up
 
 TYPE = "/api/v1/connectors/AzureKeyVault"
 WAIT = {"Prefer": "wait=60"}
 STREAM = {"Accept": "text/event-stream"}
-
-
-def held_up(home: Home, operation: Operation, seconds: float = 600) -> Fault:
-    fault = Fault(operation=operation, effect=Delay(seconds=seconds))
-    home.emulator.faults.add(fault)
-    return fault
 
 
 def asking(http: httpx.Client, method: str, path: str, **more: Any) -> "Future[httpx.Response]":  # noqa: ANN401 - httpx's arguments
@@ -47,7 +39,7 @@ def told(process: Process, path: str) -> list[int | None]:
 def test_who_waits_for_an_accepted_deployment_is_told_its_state_when_the_time_is_over(
     home: Home, ca: Authority
 ) -> None:
-    fault = held_up(home, "import")
+    home.emulator.faults.add(fault := held_up("import"))
     with home.service(WORKER__DRAIN_S="2") as (process, http):
         deploying = asking(http, "POST", DEPLOY, json=body(ca.issue()), headers=WAIT)
         home.emulator.faults.wait_until_met(fault)
@@ -72,7 +64,7 @@ def test_who_waits_for_an_accepted_deployment_is_told_its_state_when_the_time_is
 def test_who_waits_is_told_the_state_by_a_service_that_is_told_twice_to_stop(
     home: Home, ca: Authority
 ) -> None:
-    fault = held_up(home, "import")
+    home.emulator.faults.add(fault := held_up("import"))
     with home.service(WORKER__DRAIN_S="60") as (process, http):
         deploying = asking(http, "POST", DEPLOY, json=body(ca.issue()), headers=WAIT)
         home.emulator.faults.wait_until_met(fault)
@@ -90,7 +82,7 @@ def test_who_waits_is_told_the_state_by_a_service_that_is_told_twice_to_stop(
 def test_a_question_that_cannot_be_answered_in_time_is_to_be_asked_again(
     home: Home, ca: Authority, operation: str
 ) -> None:
-    fault = held_up(home, "get_certificate")
+    home.emulator.faults.add(fault := held_up("get_certificate"))
     issued = ca.issue()
     asked = body(issued)
     if operation == "validate-deployment":
@@ -114,7 +106,7 @@ def test_a_question_that_cannot_be_answered_in_time_is_to_be_asked_again(
 
 
 def test_a_question_under_way_is_answered_within_the_time(home: Home, ca: Authority) -> None:
-    fault = held_up(home, "get_certificate", seconds=3)
+    home.emulator.faults.add(fault := held_up("get_certificate", seconds=3))
     with home.service() as (process, http):
         planning = asking(http, "POST", f"{TYPE}/plan", json=body(ca.issue()))
         home.emulator.faults.wait_until_met(fault)

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
+
+import pytest
 
 from app.audit import Actor, Event
 from app.deployment import trail
 from app.deployment.connector import Held, Proof, Served, Standing
 from app.deployment.model import Deployment, Plan, Result, Rollback, Target
 from app.deployment.saga import Limits
-from app.errors import DeployError, Fault
+from app.errors import DeployError, Fault, StoreUnavailable
 from app.metrics import Metrics
 from app.pki import Bundle
 from app.sealing import Sealer, SealingKeys
@@ -123,6 +125,17 @@ class Place:
         self._ca = ca
         self.numbers: Iterator[int] = beside.numbers if beside else count(1)
         self._outside = Outside(now=now, new_id=self.new_id, told=self.told.append)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """The record takes no further state."""
+
+        async def refuse(*_: object, **__: object) -> None:
+            raise StoreUnavailable
+
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(self.store, "save", refuse)
+            yield
 
     def new_id(self, prefix: str) -> str:
         return f"{prefix}-{next(self.numbers):08}"

@@ -96,20 +96,15 @@ async def test_what_could_not_be_finished_in_time_is_interrupted_and_its_key_let
 
 
 async def test_a_cancellation_that_cannot_be_written_changes_nothing_about_the_order(
-    place: Place, start: Start, monkeypatch: pytest.MonkeyPatch
+    place: Place, start: Start
 ) -> None:
     worker = await start(concurrency=1)
     await place.submit(worker)
     await place.gate.let(1)
     first, second, third = [(await place.submit(worker))[0] for _ in range(3)]
 
-    async def full(*_: object, **__: object) -> None:
-        raise errors.StoreUnavailable
-
-    with monkeypatch.context() as patched:
-        patched.setattr(place.store, "save", full)
-        with pytest.raises(errors.StoreUnavailable):
-            await worker.cancel(second.id, SYSTEM)
+    with place.full(), pytest.raises(errors.StoreUnavailable):
+        await worker.cancel(second.id, SYSTEM)
     place.gate.open.set()
     await place.end(third)
     await place.end(second)

@@ -197,20 +197,15 @@ async def test_a_step_whose_answer_was_lost_is_recorded_once(
 
 
 async def test_a_cancellation_that_cannot_be_written_leaves_the_deployment_queued(
-    place: Place, start: Start, monkeypatch: pytest.MonkeyPatch
+    place: Place, start: Start
 ) -> None:
     worker = await start(concurrency=1)
     await place.submit(worker)
     await place.gate.let(1)
     waiting, _ = await place.submit(worker)
 
-    async def full(*_: object, **__: object) -> None:
-        raise errors.StoreUnavailable
-
-    with monkeypatch.context() as patched:
-        patched.setattr(place.store, "save", full)
-        with pytest.raises(errors.StoreUnavailable):
-            await worker.cancel(waiting.id, SYSTEM)
+    with place.full(), pytest.raises(errors.StoreUnavailable):
+        await worker.cancel(waiting.id, SYSTEM)
 
     place.gate.open.set()
     assert (await place.end(waiting)).state is State.SUCCEEDED

@@ -60,9 +60,8 @@ async def already(held: Held, look: Look, patience: Patience) -> str | None:
 
 async def _after_a_crash(held: Held, look: Look, patience: Patience) -> str | None:
     """A vault that cannot be read does not say that nothing landed, nor does a deleted name."""
-    waits = patience.still_late(_silent_s(held))
     try:
-        return await patiently(partial(look, waits), patience)
+        return await _looked_late(held, look, patience)
     except (errors.TargetError, errors.VersionConflict) as blind:
         raise errors.ImportOutcomeUnknown(answer=blind.answer) from blind
 
@@ -72,10 +71,14 @@ async def made_late(held: Held, look: Look, patience: Patience) -> str | None:
 
     A vault that cannot be read, or holds nothing any more, does not say that either.
     """
-    waits = patience.still_late(_silent_s(held))
     with suppress(errors.TargetError, errors.VersionConflict):
-        return await patiently(partial(look, waits), patience)
+        return await _looked_late(held, look, patience)
     return None
+
+
+async def _looked_late(held: Held, look: Look, patience: Patience) -> str | None:
+    waits = patience.still_late(_silent_s(held))
+    return await patiently(partial(look, waits), patience)
 
 
 async def what_to_undo(
