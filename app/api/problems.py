@@ -95,8 +95,8 @@ def fields(trouble: errors.Trouble, *, instance: str, request_id: str) -> dict[s
 
 def cause(trouble: errors.Trouble) -> str:
     """What an operator may read of the cause; of a target's error its kind, for its text is not."""
-    known = isinstance(trouble, errors.StoreUnavailable)
-    return str(trouble.__cause__) if known else type(trouble.__cause__).__name__
+    kind = type(trouble.__cause__).__name__
+    return str(trouble.__cause__) or kind if isinstance(trouble, errors.StoreUnavailable) else kind
 
 
 def answer(

@@ -5,6 +5,7 @@ commit after the disk has it. Nothing in here could hold a key.
 """
 
 from app.store.address import Address
+from app.store.impatient import AsyncConnection
 from app.store.pages import DeploymentFilter, EventFilter, Page
 from app.store.records import IdempotencyKey, Step
 from app.store.retention import Keep, Pruned
@@ -13,6 +14,7 @@ from app.store.transaction import Beside
 
 __all__ = [
     "Address",
+    "AsyncConnection",
     "Beside",
     "DeploymentFilter",
     "EventFilter",

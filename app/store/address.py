@@ -10,9 +10,11 @@ from psycopg import conninfo
 from psycopg.types.string import TextLoader
 
 from app import errors
+from app.store.impatient import AsyncConnection, Connection
 
 SCHEMES: Final = ("postgresql://", "postgres://")
 LIMITS: Final = ("statement_timeout", "idle_in_transaction_session_timeout")
+_ANSWERS_S: Final = 1.0  # for the way of an answer
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -49,18 +51,22 @@ class Address:
         }
         return cls(parameters={**usual, **given}, patience=patience)
 
-    def connect(self) -> psycopg.Connection:
-        """A connection that gives up what takes longer than the patience."""
-        connection = psycopg.connect(**self.parameters, autocommit=True)
+    def connect(self) -> Connection:
+        """A connection that gives up what takes longer than the patience.
+
+        PostgreSQL itself gives it up, and says so; where it says nothing, we do a moment later.
+        """
+        connection = Connection.connect(**self.parameters, autocommit=True)
+        connection.limit_s = self.patience + _ANSWERS_S
         connection.adapters.register_loader("json", TextLoader)
         limit = f"{ceil(self.patience * 1000)}ms"
         for name in LIMITS:
             connection.execute("SELECT set_config(%s, %s, false)", (name, limit))
         return connection
 
-    async def connect_async(self) -> psycopg.AsyncConnection:
-        """A connection to listen on."""
-        return await psycopg.AsyncConnection.connect(**self.parameters, autocommit=True)
+    async def connect_async(self) -> AsyncConnection:
+        """A connection to listen on; whoever waits for more limits it, and is let go at once."""
+        return await AsyncConnection.connect(**self.parameters, autocommit=True)
 
 
 def _understood(url: str) -> dict[str, Any] | None:

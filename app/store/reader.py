@@ -12,22 +12,29 @@ T = TypeVar("T")
 
 
 class Reader:
-    """The reader thread. *connection* is its own from now on, and closed by it at the end."""
+    """The reader thread.
 
-    def __init__(self, connection: Connection) -> None:
+    Args:
+        connection: its own from now on, and closed by it at the end.
+        patience: seconds that one question may take, and its wait for its turn another.
+    """
+
+    def __init__(self, connection: Connection, *, patience: float) -> None:
         self._connection = connection
+        self._limit_s = 2 * patience
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store-reader")
 
     async def run(self, work: Callable[[Readable], T]) -> T:
         """What *work* reads.
 
         Raises:
-            StoreUnavailable: the database failed; or what *work* raised.
+            StoreUnavailable: the database failed, or was silent; or what *work* raised.
         """
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._thread, work, self._connection)
-        except FAULTS as fault:
+            async with asyncio.timeout(self._limit_s):  # what waits for its turn is taken back
+                return await loop.run_in_executor(self._thread, work, self._connection)
+        except (*FAULTS, TimeoutError) as fault:
             raise errors.StoreUnavailable from fault
 
     async def aclose(self) -> None:

@@ -49,7 +49,7 @@ class Store:
         self._live = Live(alone=opened.listen is None)
         self._closed = False
         self._writer = Writer(opened.writing, asyncio.get_running_loop())
-        self._reader = Reader(opened.reading) if opened.reading else None
+        self._reader = Reader(opened.reading, patience=patience) if opened.reading else None
         self._listening = asyncio.create_task(opened.listen(self._live)) if opened.listen else None
 
     @classmethod

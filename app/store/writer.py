@@ -90,7 +90,8 @@ class Writer:
         try:
             while not self._last:
                 self._take()
-                self._settle(self._outcomes())
+                if self._batch:
+                    self._settle(self._outcomes())
         finally:
             self._ended = True
             self._leave()

@@ -135,6 +135,7 @@ class ClusterWorker:
         if self._carried is not None:
             await self._finish(self._carried, within)
         await self._end_beside()
+        self._jobs.hurry()
         with contextlib.suppress(errors.StoreUnavailable):  # then its silence tells
             await self._jobs.leave()
 
@@ -142,6 +143,7 @@ class ClusterWorker:
         _, late = await asyncio.wait([carried], timeout=within)
         if late:
             structlog.get_logger().warning("worker.drain_limit", waiting=self._waiting)
+            self._jobs.hurry()
             self._carrying.break_off()
             await asyncio.wait([carried])
 

@@ -18,13 +18,14 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.manager import JobManager
 
 from app import errors
-from app.store import Address
+from app.store import Address, AsyncConnection
 from app.worker import schema
 from app.worker.fetching import HEARD, QUEUE, Fetching, Job
 
 TASK: Final = "deploy"
 _CONNECTIONS: Final = 3
 _RECONNECT_S: Final = 1  # then whoever asks next tries anew, instead of waiting for longer
+_LAST_WORD_S: Final = 1.0
 _FORGOTTEN: Final = 20  # so many times the silence that ends a worker, and its row goes
 _LIVE: Final = """
     SELECT count(*) AS live FROM procrastinate_workers
@@ -81,6 +82,7 @@ class Jobs:
         await schema.check(address)
         connector = PsycopgConnector(
             kwargs=dict(address.parameters),
+            connection_class=AsyncConnection,
             min_size=1,
             max_size=_CONNECTIONS,
             timeout=patience,
@@ -94,7 +96,11 @@ class Jobs:
             yield cls(connector, fetching, patience)
         finally:
             await fetching.aclose()
-            await connector.close_async()
+            await connector.pool.close(timeout=_LAST_WORD_S)  # who is just connecting is left
+
+    def hurry(self) -> None:
+        """Let nothing take long from now on: the service stops, and what it has to say can wait."""
+        self._patience = min(self._patience, _LAST_WORD_S)
 
     async def defer(self, deployment_id: str, lane: str, sealed: str) -> None:
         """Put a deployment at the end of its lane; a repeat of that changes nothing."""

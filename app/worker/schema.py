@@ -4,6 +4,7 @@ So a comment on its table does: the name of the last of Procrastinate's migratio
 applied. Tables without our comment belong to somebody else, and are left alone.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,10 +27,13 @@ async def check(address: Address) -> None:
     """See whether the queue's schema is the one that this version needs.
 
     Raises:
-        StoreUnavailable: it is older, or newer, or cannot be read; the text says which.
+        StoreUnavailable: it is older, or newer, or cannot be read in time; the text says which.
     """
-    async with _connected(address) as connection:
-        found, needed = await _version(connection), _migrations()[-1].name
+    try:
+        async with asyncio.timeout(address.patience), _connected(address) as connection:
+            found, needed = await _version(connection), _migrations()[-1].name
+    except TimeoutError as silence:
+        raise StoreUnavailable from silence
     if found is None or found < needed:
         raise StoreUnavailable(
             "The queue's schema is older than this version needs. Run `python -m app migrate`."

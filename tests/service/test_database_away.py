@@ -1,0 +1,54 @@
+"""A service whose PostgreSQL stands still, or is away: it says so, and can be stopped."""
+
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from time import monotonic
+
+import pytest
+
+from app.sealing import new_sealing_key
+from tests.certificates import Authority
+from tests.postgres import Postgres
+from tests.service.processes import DEPLOY, Home, body, held_up
+
+_GRACE_S = 10.0  # beyond the drain: what the chart asks for
+
+
+@pytest.mark.parametrize("gone", [Postgres.standing_still, Postgres.away], ids=["still", "away"])
+def test_a_service_says_that_its_database_does_not_answer_and_is_stopped_in_time(
+    home: Home,
+    ca: Authority,
+    postgres: Postgres,
+    postgres_url: str,
+    gone: Callable[[Postgres], AbstractContextManager[None]],
+) -> None:
+    settings = {
+        "STORE__URL": postgres_url,
+        "QUEUE__MODE": "postgres",
+        "QUEUE__SEALING_KEYS": new_sealing_key(),
+        "WORKER__DRAIN_S": "1",
+    }
+    code, log = home.run("migrate", **settings)
+    assert code == 0, log
+    home.emulator.faults.add(fault := held_up("get_certificate"))
+    with home.service(**settings) as (process, http):
+        taken = http.post(DEPLOY, json=body(ca.issue())).json()["id"]
+        home.emulator.faults.wait_until_met(fault)
+        with gone(postgres):
+            answers = [
+                http.get(f"/api/v1/deployments/{taken}"),
+                http.post(DEPLOY, json=body(ca.issue(), "another")),
+                http.get("/ready"),
+            ]
+            process.signal(signal.SIGTERM)
+            told = monotonic()
+            code = process.wait()
+            took = monotonic() - told
+
+    assert [answer.status_code for answer in answers] == [503] * 3
+    assert [answer.json()["code"] for answer in answers] == ["store-unavailable"] * 3
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in answers)
+    assert code == 0
+    assert took < 1 + _GRACE_S
+    assert "Traceback" not in process.log
