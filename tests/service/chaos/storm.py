@@ -122,8 +122,7 @@ class Storm:
 
     def _kill(self) -> None:
         """Kill one or two when it hurts most, while imports are under way; start them again."""
-        self._weather.add(Fault(operation="import", effect=Delay(seconds=1), count=12))
-        self._pass(0.3, 1)
+        self._let_imports_last()
         victims = self._random.sample(self._replicas, self._random.choice([1, 1, 2]))
         for victim in victims:
             victim.kill()
@@ -134,8 +133,15 @@ class Storm:
             victim.ready()
 
     def _freeze(self) -> None:
+        """Freeze one for long enough to be taken over, or not; half of the time while it sends."""
+        if self._random.random() < 0.5:
+            self._let_imports_last()
         with self._random.choice(self._replicas).frozen():
-            self._pass(1, 6)
+            self._pass(1, 8)
+
+    def _let_imports_last(self) -> None:
+        self._weather.add(Fault(operation="import", effect=Delay(seconds=1), count=12))
+        self._pass(0.3, 1)
 
     def _pass(self, least: float, most: float) -> None:
         self._over.wait(self._random.uniform(least, most))
