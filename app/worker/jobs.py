@@ -30,6 +30,10 @@ _LIVE: Final = """
     SELECT count(*) AS live FROM procrastinate_workers
     WHERE last_heartbeat > now() - %(silent_s)s * interval '1 second'
 """
+_WAITING: Final = """
+    SELECT count(*) AS waiting FROM procrastinate_jobs
+    WHERE status = 'todo' AND queue_name = %(queue)s AND queueing_lock <> ALL (%(but)s)
+"""
 # Whose row is locked is just being ended, given back, or taken over by another.
 _TAKE_OVER: Final = """
     UPDATE procrastinate_jobs AS job
@@ -173,13 +177,11 @@ class Jobs:
             await self._manager.prune_stalled_workers(silent_s * _FORGOTTEN)
         return len(found)
 
-    async def waiting(self) -> int:
-        """How many jobs wait."""
+    async def waiting(self, *, but: Collection[str] = ()) -> int:
+        """How many jobs wait, *but* for those of the deployments of these ids."""
         async with self._asking():
-            found = await self._manager.list_queues_async(
-                queue=QUEUE, status=rows.Status.TODO.value
-            )
-        return sum(int(one["todo"]) for one in found)
+            found = await self._connector.execute_query_one_async(_WAITING, queue=QUEUE, but=[*but])
+        return int(found["waiting"])
 
     async def listen(self, tell: Callable[[], None]) -> NoReturn:
         """Call *tell* for each job that is deferred; a lost connection is `StoreUnavailable`."""

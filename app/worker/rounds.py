@@ -7,7 +7,7 @@ to be heard before anything is taken over.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
@@ -37,7 +37,7 @@ class Rounds:
         runner: the record, and how deployments end.
         jobs: the queue.
         beats: how often, and how patient.
-        counted: told how many jobs wait.
+        count: counts the jobs that wait.
         released: called when jobs were taken over, and may be fetched.
         clock: seconds, of which only differences count.
     """
@@ -47,14 +47,14 @@ class Rounds:
         runner: Runner,
         jobs: Jobs,
         beats: Beats,
-        counted: Callable[[int], None],
+        count: Callable[[], Awaitable[object]],
         released: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._runner = runner
         self._jobs = jobs
         self._beats = beats
-        self._counted = counted
+        self._count = count
         self._released = released
         self._clock = clock
         self._answered_at = clock()
@@ -88,7 +88,7 @@ class Rounds:
             await self._beaten.wait()
             self._beaten.clear()
             try:
-                self._counted(await self._jobs.waiting())
+                await self._count()
                 if self._judges:
                     await self._take_over()
             except errors.StoreUnavailable as fault:
