@@ -258,9 +258,13 @@ async def test_a_database_without_a_queue_says_to_migrate(postgres_url: str) -> 
 async def test_the_queue_of_a_newer_version_is_left_alone(url: str) -> None:
     await marked(url, "certctl-connectors: 99.00.00_01_pre_something.sql")
 
-    with pytest.raises(errors.StoreUnavailable, match="newer"):
+    with pytest.raises(errors.StoreUnavailable, match="newer") as started:
         async with Jobs.opened(url):
             pass
+    with pytest.raises(errors.StoreUnavailable) as migrated:
+        await schema.migrate(at(url))
+
+    assert migrated.value.message == started.value.message
 
 
 async def test_the_queue_of_another_application_is_left_alone(url: str) -> None:
