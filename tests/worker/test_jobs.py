@@ -78,6 +78,33 @@ async def test_a_job_that_is_deferred_twice_waits_once(jobs: Jobs) -> None:
     assert await jobs.waiting() == 1
 
 
+async def test_a_job_that_is_under_way_is_not_deferred_anew_and_can_be_taken_over(
+    jobs: Jobs, others: Jobs, url: str
+) -> None:
+    await jobs.defer("one", "lane", "sealed")
+    await taken(jobs)
+
+    await others.defer("one", "lane", "")
+
+    assert await others.waiting() == 0
+    await silent_for_40_s(url)
+    assert await others.take_over(silent_s=20) == 1
+    assert (await taken(others)).sealed == "sealed"
+    assert await others.fetch() is None
+
+
+async def test_a_job_is_never_there_twice_however_many_defer_it_while_it_is_fetched(
+    jobs: Jobs, others: Jobs, url: str
+) -> None:
+    for number in range(50):
+        name = str(number)
+        deferred = [one.defer(name, name, "") for one in (jobs, others, jobs, others)]
+        await asyncio.gather(*deferred, jobs.fetch(), others.fetch())
+
+    rows = await told(url, b"SELECT queueing_lock FROM procrastinate_jobs")
+    assert sorted(rows) == sorted((str(number),) for number in range(50))
+
+
 async def test_nothing_is_left_of_a_job_that_is_finished(jobs: Jobs, url: str) -> None:
     await jobs.defer("one", "lane", "sealed")
     await jobs.finish(await taken(jobs))
