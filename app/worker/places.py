@@ -34,6 +34,7 @@ class Places:
         self._kept: set[str] = set()
         self._accepted = 0
         self._counted_at = 0.0
+        self._counting = 0
         self._waiting = 0
 
     async def keep(self, id: str) -> None:  # noqa: A002 - the field's name
@@ -43,7 +44,7 @@ class Places:
             QueueFull: there is none.
             StoreUnavailable: they could not be counted.
         """
-        if self._clock() >= self._counted_at + self._patience():
+        if not self._counting and self._clock() >= self._counted_at + self._patience():
             await self.count()
         if self._left() <= 0:
             raise errors.QueueFull
@@ -65,7 +66,11 @@ class Places:
             StoreUnavailable: it could not be counted.
         """
         self._counted_at, accepted = self._clock(), self._accepted
-        found = await self._jobs.waiting(but=self._kept)
+        self._counting += 1  # a slow queue is not asked again and again meanwhile
+        try:
+            found = await self._jobs.waiting(but=self._kept)
+        finally:
+            self._counting -= 1
         self._tell(found + self._accepted - accepted)
 
     def _patience(self) -> float:

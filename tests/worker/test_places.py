@@ -1,5 +1,6 @@
 """The places of what waits, as one replica knows them: exact of its own, and when others count."""
 
+import asyncio
 from collections.abc import Collection
 from typing import cast
 
@@ -80,6 +81,29 @@ async def test_what_others_took_leaves_fewer_places(places: Places, queue: Queue
 
     with pytest.raises(errors.QueueFull):
         await places.keep("one more")
+
+
+async def test_a_queue_that_is_slow_to_answer_is_asked_by_one_at_a_time(
+    places: Places, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered, asked = asyncio.Event(), 0
+
+    async def slow(**_: object) -> int:
+        nonlocal asked
+        asked += 1
+        await answered.wait()
+        return 0
+
+    monkeypatch.setattr(queue, "waiting", slow)
+    first = asyncio.create_task(places.keep("first"))
+    await asyncio.sleep(0)
+    for name in range(10):
+        queue.seconds += 1
+        await places.keep(str(name))
+
+    assert asked == 1
+    answered.set()
+    await first
 
 
 async def test_what_is_just_being_recorded_is_not_counted_twice(
