@@ -82,6 +82,7 @@ class ClusterWorker:
             self._carried = begun(self._carrying.run(), name="carrying")
             self._beside.append(begun(self._carrying.listen(), name="listening"))
         self._beside.append(begun(self._rounds.beat(), name="beats"))
+        self._beside.append(begun(self._rounds.look_round(), name="looking-round"))
         self._beside.append(begun(self._rounds.look_after(), name="looking-after"))
         self._beside.append(begun(self._rounds.mend(), name="mending"))
 

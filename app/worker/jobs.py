@@ -137,9 +137,14 @@ class Jobs:
 
     async def beat(self, *, silent_s: float) -> None:
         """Tell the others that this worker lives, and count those that are not silent so long."""
-        async with self._asking():
-            if self._worker is not None:
+        if self._worker is not None:
+            async with self._asking():
                 await self._manager.update_heartbeat(self._worker)
+        await self.look_round(silent_s=silent_s)
+
+    async def look_round(self, *, silent_s: float) -> None:
+        """Count the workers that are not silent so long, among whom the limits are shared."""
+        async with self._asking():
             found = await self._connector.execute_query_one_async(_LIVE, silent_s=silent_s)
         self._live = max(1, found["live"])
 

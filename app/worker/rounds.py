@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import structlog
 
@@ -20,6 +20,10 @@ from app.worker import alongside
 from app.worker.jobs import Jobs
 from app.worker.outages import reason
 from app.worker.running import BEFORE_ANY_CHANGE, Runner, lane
+
+# A newcomer takes its part at once, and the others leave it so much later: for a tenth of the time
+# in which a target counts, which what our own limits leave free has room for.
+_LOOK_ROUND_S: Final = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,13 @@ class Rounds:
                 self._heard += 1
                 self._judges = self._heard > 1 and not late
                 self._beaten.set()
+
+    async def look_round(self) -> NoReturn:
+        """Learn who else shares the limits, sooner than at the next beat; until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_ROUND_S)
+            with contextlib.suppress(errors.StoreUnavailable):  # the other rounds tell of that
+                await self._jobs.look_round(silent_s=self._beats.takeover_s)
 
     async def look_after(self) -> NoReturn:
         """After each beat, count what waits and take over what the silent hold; until cancelled."""

@@ -501,6 +501,34 @@ async def test_a_replica_that_starts_takes_no_more_than_its_part_of_the_limits(
     assert other.jobs.share() == 0.5
 
 
+async def test_replicas_leave_a_newcomer_its_part_before_their_next_sign_of_life(
+    place: Place, start: Start, start_other: Start, postgres_url: str
+) -> None:
+    place.beats = Beats(heartbeat_s=600, takeover_s=1200)
+    assert place.jobs is not None
+    await start()
+    assert place.jobs.share() == 1
+
+    await start_other()
+
+    async with asyncio.timeout(4):  # of the ten seconds in which Key Vault counts
+        while place.jobs.share() != 0.5:
+            await asked(postgres_url, "SELECT 1")
+
+
+async def test_a_replica_that_only_takes_requests_leaves_the_limits_to_those_that_work(
+    place: Place, other: Place, start: Start
+) -> None:
+    taking = taking_only(other)
+    await taking.start()
+
+    await start()
+
+    assert place.jobs is not None
+    assert place.jobs.share() == 1
+    await taking.drain(within=0)
+
+
 async def test_a_draining_replica_refuses_new_work(place: Place, start: Start) -> None:
     worker = await start()
     await worker.drain(within=0)
