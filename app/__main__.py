@@ -125,8 +125,11 @@ def _emulator(chosen: argparse.Namespace) -> int:
 
 
 def _migrate(_: argparse.Namespace) -> int:
-    before, after = asyncio.run(main.migrate())
-    sys.stdout.write(f"The store went from schema {before} to {after}.\n")
+    async def told() -> None:
+        async for done in main.migrate():
+            sys.stdout.write(f"{done}\n")
+
+    asyncio.run(told())
     return 0
 
 

@@ -113,14 +113,27 @@ def inherited() -> dict[str, str]:
     return {name: value for name, value in found if not name.startswith(ours)}
 
 
-async def migrate() -> tuple[int, int]:
-    """Bring the store, and a queue beside it, to this version's schema; the store's versions."""
+async def migrate() -> AsyncIterator[str]:
+    """Bring the store, and a queue beside it, to this version's schema; a sentence for each.
+
+    Raises:
+        StoreUnavailable: one of them cannot be reached, is newer, or is somebody else's.
+    """
     store = read_store()
     url = store.url.get_secret_value()
-    versions = await Store.migrate(url)
+    before, after = await Store.migrate(url)
+    yield f"The store went from schema {before} to {after}."
     if store.in_postgres:
-        await schema.migrate(Address.of(url, patience=_PATIENCE_S))
-    return versions
+        had, has = await schema.migrate(Address.of(url, patience=_PATIENCE_S))
+        yield _moved(had and Path(had).stem, Path(has).stem)
+
+
+def _moved(had: str | None, has: str) -> str:
+    if had is None:
+        return f"The queue was made, with Procrastinate's migrations up to {has}."
+    if had == has:
+        return f"The queue was up to date, at Procrastinate's migration {has}."
+    return f"The queue went from Procrastinate's migration {had} to {has}."
 
 
 def openapi() -> str:

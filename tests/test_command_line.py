@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from app import main
@@ -115,6 +116,48 @@ def test_migrate_says_from_which_schema_to_which_and_asks_for_no_caller(
 
     assert re.search(r"from schema 0 to (\d+)", first)
     assert re.search(r"from schema (\d+) to \1\.", second)
+
+
+def test_migrate_says_what_became_of_the_queue_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}STORE__URL", postgres_url)
+    said = []
+    for queue in (None, None, "03.04.00_01_pre_add_retry_failed_job_procedure.sql"):
+        if queue is not None:
+            queue_is_at(postgres_url, queue)
+        assert run(["migrate"]) == 0
+        said.append(capsys.readouterr().out.splitlines()[-1])
+
+    newest = r"03\.04\.00_50_\w+"
+    older = r"03\.04\.00_01_\w+"
+    made, same, moved = said
+    assert re.fullmatch(f"The queue was made, with .* migrations up to {newest}.", made)
+    assert re.fullmatch(f"The queue was up to date, at .* migration {newest}.", same)
+    assert re.fullmatch(f"The queue went from .* migration {older} to {newest}.", moved)
+
+
+def test_migrate_refuses_the_queue_of_a_newer_version_with_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    monkeypatch.setenv(f"{PREFIX}STORE__URL", postgres_url)
+    assert run(["migrate"]) == 0
+    newer = "99.00.00_01_pre_something.sql"
+    queue_is_at(postgres_url, newer)
+
+    assert run(["migrate"]) == 1
+
+    assert "queue's schema is newer" in capsys.readouterr().err
+    asked = "SELECT obj_description('procrastinate_jobs'::regclass)"
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute(asked).fetchone() == (f"certctl-connectors: {newer}",)
+
+
+def queue_is_at(url: str, migration: str) -> None:
+    """Let the queue's schema say that this was the last of its migrations."""
+    mark = f"COMMENT ON TABLE procrastinate_jobs IS 'certctl-connectors: {migration}'"
+    with psycopg.connect(url) as connection:
+        connection.execute(mark.encode())
 
 
 def test_what_goes_wrong_is_said_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,11 +20,10 @@ from app.worker import alongside
 from app.worker.begun import begun
 from app.worker.carrying import Carrying
 from app.worker.jobs import Jobs
+from app.worker.places import Places
 from app.worker.rounds import Beats, Rounds
 from app.worker.running import Runner
 
-_COUNT_AGAIN_S: Final = 1.0
-_COUNT_FULL_AGAIN_S: Final = 0.1
 _CANCEL_AGAIN_S: Final = 0.5
 
 
@@ -48,9 +47,10 @@ class ClusterWorker:
         self._beats = beats
         self._carries = carries
         self._carrying = Carrying(runner, sealer, jobs)
-        self._rounds = Rounds(runner, jobs, beats, self._count, self._carrying.wake, time.monotonic)
+        clock, limit = time.monotonic, runner.pool.queue_limit
+        self._places = Places(jobs, limit, self._count, clock)
+        self._rounds = Rounds(runner, jobs, beats, self._places.count, self._carrying.wake, clock)
         self._waiting = 0
-        self._counted_at = 0.0
         self._carried: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []
         self._draining = False
@@ -74,7 +74,7 @@ class ClusterWorker:
 
     async def start(self) -> None:
         """Start; what a crash left unfinished is taken over in time."""
-        self._count(await self._jobs.waiting())
+        await self._places.count()
         if self._carries:
             await self._jobs.join()
         await self._jobs.beat(silent_s=self._beats.takeover_s)  # how many share the limits
@@ -82,6 +82,7 @@ class ClusterWorker:
             self._carried = begun(self._carrying.run(), name="carrying")
             self._beside.append(begun(self._carrying.listen(), name="listening"))
         self._beside.append(begun(self._rounds.beat(), name="beats"))
+        self._beside.append(begun(self._rounds.look_round(), name="looking-round"))
         self._beside.append(begun(self._rounds.look_after(), name="looking-after"))
         self._beside.append(begun(self._rounds.mend(), name="mending"))
 
@@ -99,9 +100,11 @@ class ClusterWorker:
         """
         if self._draining:
             raise errors.Draining
-        if await self._full():
-            raise errors.QueueFull
-        sealed = await self._sealer.seal(held, deployment)
+        await self._places.keep(deployment.id)
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._places.give_back, deployment.id)
+            sealed = await self._sealer.seal(held, deployment)
+            undo.pop_all()
         # Whoever asked may go away; what was recorded is queued all the same.
         accepted = await asyncio.shield(self._accept(deployment, sealed, event, key))
         held.drop()
@@ -159,21 +162,14 @@ class ClusterWorker:
         self, deployment: Deployment, sealed: str, event: Event, key: IdempotencyKey | None
     ) -> Deployment:
         beside = alongside.queued(deployment, sealed)
-        accepted = await self._runner.store.accept(deployment, event, key, beside=beside)
+        try:
+            accepted = await self._runner.store.accept(deployment, event, key, beside=beside)
+        finally:
+            self._places.give_back(deployment.id)
         if accepted.id == deployment.id:
             self._runner.outside.told(event)
-            self._count(self._waiting + 1)
+            self._places.took()
         return accepted
-
-    async def _full(self) -> bool:
-        """Whether too many wait; counted anew once a second, and sooner before one is refused."""
-        limit = self._runner.pool.queue_limit
-        patience = _COUNT_AGAIN_S if self._waiting < limit else _COUNT_FULL_AGAIN_S
-        now = asyncio.get_running_loop().time()
-        if now >= self._counted_at + patience:
-            self._counted_at = now
-            self._count(await self._jobs.waiting())
-        return self._waiting >= limit
 
     def _count(self, waiting: int) -> None:
         self._waiting = waiting

@@ -14,8 +14,9 @@ from typing import Any, Final, NoReturn
 import psycopg
 from procrastinate import PsycopgConnector
 from procrastinate import jobs as rows
-from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.exceptions import ConnectorException
 from procrastinate.manager import JobManager
+from psycopg.types.json import Jsonb
 
 from app import errors
 from app.store import Address, AsyncConnection
@@ -27,9 +28,21 @@ _CONNECTIONS: Final = 3
 _RECONNECT_S: Final = 1  # then whoever asks next tries anew, instead of waiting for longer
 _LAST_WORD_S: Final = 1.0
 _FORGOTTEN: Final = 20  # so many times the silence that ends a worker, and its row goes
+_DEFERRING: Final = 0x64656665  # of PostgreSQL's advisory locks, those of who defers
+# In a statement of its own, as a statement does not see what was written while it waited.
+_ONE_DEFERS: Final = "SELECT pg_advisory_xact_lock(%s, hashtext(%s))"
+_DEFER: Final = """
+    INSERT INTO procrastinate_jobs (queue_name, task_name, lock, queueing_lock, args)
+    SELECT %s, %s, %s, %s, %s
+    WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = %s)
+"""
 _LIVE: Final = """
     SELECT count(*) AS live FROM procrastinate_workers
     WHERE last_heartbeat > now() - %(silent_s)s * interval '1 second'
+"""
+_WAITING: Final = """
+    SELECT count(*) AS waiting FROM procrastinate_jobs
+    WHERE status = 'todo' AND queue_name = %(queue)s AND queueing_lock <> ALL (%(but)s)
 """
 # Whose row is locked is just being ended, given back, or taken over by another.
 _TAKE_OVER: Final = """
@@ -103,19 +116,16 @@ class Jobs:
         self._patience = min(self._patience, _LAST_WORD_S)
 
     async def defer(self, deployment_id: str, lane: str, sealed: str) -> None:
-        """Put a deployment at the end of its lane; a repeat of that changes nothing."""
-        job = rows.Job(
-            queue=QUEUE,
-            task_name=TASK,
-            lock=lane,
-            queueing_lock=deployment_id,
-            task_kwargs={"id": deployment_id, "sealed": sealed},
-        )
-        async with self._asking():
-            try:
-                await self._manager.defer_job_async(job)
-            except AlreadyEnqueued:
-                return  # an earlier try arrived, and only its answer did not
+        """Put a deployment at the end of its lane, unless it waits or is under way, at whomever.
+
+        Two jobs of one deployment could never be taken over: both would be waiting.
+        """
+        arguments = Jsonb({"id": deployment_id, "sealed": sealed})
+        values = (QUEUE, TASK, lane, deployment_id, arguments, deployment_id)
+        pool = self._connector.pool
+        async with self._asking(), pool.connection() as asked, asked.transaction():
+            await asked.execute(_ONE_DEFERS, (_DEFERRING, deployment_id))
+            await asked.execute(_DEFER, values)
 
     async def join(self) -> int:
         """Be one of the workers, whose jobs are taken over when it falls silent."""
@@ -133,9 +143,14 @@ class Jobs:
 
     async def beat(self, *, silent_s: float) -> None:
         """Tell the others that this worker lives, and count those that are not silent so long."""
-        async with self._asking():
-            if self._worker is not None:
+        if self._worker is not None:
+            async with self._asking():
                 await self._manager.update_heartbeat(self._worker)
+        await self.look_round(silent_s=silent_s)
+
+    async def look_round(self, *, silent_s: float) -> None:
+        """Count the workers that are not silent so long, among whom the limits are shared."""
+        async with self._asking():
             found = await self._connector.execute_query_one_async(_LIVE, silent_s=silent_s)
         self._live = max(1, found["live"])
 
@@ -179,13 +194,11 @@ class Jobs:
             await self._manager.prune_stalled_workers(silent_s * _FORGOTTEN)
         return len(found)
 
-    async def waiting(self) -> int:
-        """How many jobs wait."""
+    async def waiting(self, *, but: Collection[str] = ()) -> int:
+        """How many jobs wait, *but* for those of the deployments of these ids."""
         async with self._asking():
-            found = await self._manager.list_queues_async(
-                queue=QUEUE, status=rows.Status.TODO.value
-            )
-        return sum(int(one["todo"]) for one in found)
+            found = await self._connector.execute_query_one_async(_WAITING, queue=QUEUE, but=[*but])
+        return int(found["waiting"])
 
     async def listen(self, tell: Callable[[], None]) -> NoReturn:
         """Call *tell* for each job that is deferred; a lost connection is `StoreUnavailable`."""
@@ -211,6 +224,8 @@ class Jobs:
 
 async def _each_statement_alone(connection: psycopg.AsyncConnection) -> None:
     await connection.set_autocommit(True)  # a question is one statement: two round trips less
+    # where it is more, the later one sees what others wrote meanwhile, whatever the database's way
+    await connection.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
 
 
 @contextmanager

@@ -7,10 +7,10 @@ to be heard before anything is taken over.
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import structlog
 
@@ -20,6 +20,10 @@ from app.worker import alongside
 from app.worker.jobs import Jobs
 from app.worker.outages import reason
 from app.worker.running import BEFORE_ANY_CHANGE, Runner, lane
+
+# A newcomer takes its part at once, and the others leave it so much later: for a tenth of the time
+# in which a target counts, which what our own limits leave free has room for.
+_LOOK_ROUND_S: Final = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +41,7 @@ class Rounds:
         runner: the record, and how deployments end.
         jobs: the queue.
         beats: how often, and how patient.
-        counted: told how many jobs wait.
+        count: counts the jobs that wait.
         released: called when jobs were taken over, and may be fetched.
         clock: seconds, of which only differences count.
     """
@@ -47,14 +51,14 @@ class Rounds:
         runner: Runner,
         jobs: Jobs,
         beats: Beats,
-        counted: Callable[[int], None],
+        count: Callable[[], Awaitable[object]],
         released: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         self._runner = runner
         self._jobs = jobs
         self._beats = beats
-        self._counted = counted
+        self._count = count
         self._released = released
         self._clock = clock
         self._answered_at = clock()
@@ -82,13 +86,20 @@ class Rounds:
                 self._judges = self._heard > 1 and not late
                 self._beaten.set()
 
+    async def look_round(self) -> NoReturn:
+        """Learn who else shares the limits, sooner than at the next beat; until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_ROUND_S)
+            with contextlib.suppress(errors.StoreUnavailable):  # the other rounds tell of that
+                await self._jobs.look_round(silent_s=self._beats.takeover_s)
+
     async def look_after(self) -> NoReturn:
         """After each beat, count what waits and take over what the silent hold; until cancelled."""
         while True:
             await self._beaten.wait()
             self._beaten.clear()
             try:
-                self._counted(await self._jobs.waiting())
+                await self._count()
                 if self._judges:
                     await self._take_over()
             except errors.StoreUnavailable as fault:

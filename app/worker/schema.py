@@ -31,24 +31,22 @@ async def check(address: Address) -> None:
     """
     try:
         async with asyncio.timeout(address.patience), _connected(address) as connection:
-            found, needed = await _version(connection), _migrations()[-1].name
+            found = await _version(connection)
     except TimeoutError as silence:
         raise StoreUnavailable from silence
-    if found is None or found < needed:
+    if found != _newest():
         raise StoreUnavailable(
             "The queue's schema is older than this version needs. Run `python -m app migrate`."
         )
-    if found > needed:
-        raise StoreUnavailable(
-            "The queue's schema is newer than this version knows. Start the newer version."
-        )
 
 
-async def migrate(address: Address) -> None:
+async def migrate(address: Address) -> tuple[str | None, str]:
     """Bring the queue's schema to this version's, in one transaction; two at once are fine.
 
+    Returns the last of Procrastinate's migrations that there was, if any, and that there is now.
+
     Raises:
-        StoreUnavailable: it cannot be done, or the tables are somebody else's.
+        StoreUnavailable: it cannot be done, it is newer, or the tables are somebody else's.
     """
     async with _connected(address) as connection:
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
@@ -59,12 +57,17 @@ async def migrate(address: Address) -> None:
             for migration in _migrations():
                 if migration.name > found:
                     await connection.execute(migration.read_bytes())
-        mark = sql.Literal(_MARK + max(found or "", _migrations()[-1].name))
+        mark = sql.Literal(_MARK + _newest())
         await connection.execute(sql.SQL("COMMENT ON TABLE procrastinate_jobs IS {}").format(mark))
+    return found, _newest()
 
 
 async def _version(connection: psycopg.AsyncConnection) -> str | None:
-    """The last migration that was applied; `None` where there are no tables yet."""
+    """The last migration that was applied; `None` where there are no tables yet.
+
+    Raises:
+        StoreUnavailable: it is none of this version's, or the tables are somebody else's.
+    """
     there = await (await connection.execute(_THERE)).fetchone()
     if there is None or there[0] is None:
         return None
@@ -74,11 +77,20 @@ async def _version(connection: psycopg.AsyncConnection) -> str | None:
         raise StoreUnavailable(
             "This database holds another application's Procrastinate. Use one of its own."
         )
-    return comment.removeprefix(_MARK)
+    found = comment.removeprefix(_MARK)
+    if found > _newest():
+        raise StoreUnavailable(
+            "The queue's schema is newer than this version knows. Start the newer version."
+        )
+    return found
 
 
 def _migrations() -> list[Path]:
     return sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+
+
+def _newest() -> str:
+    return _migrations()[-1].name
 
 
 @asynccontextmanager

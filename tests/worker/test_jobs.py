@@ -78,6 +78,33 @@ async def test_a_job_that_is_deferred_twice_waits_once(jobs: Jobs) -> None:
     assert await jobs.waiting() == 1
 
 
+async def test_a_job_that_is_under_way_is_not_deferred_anew_and_can_be_taken_over(
+    jobs: Jobs, others: Jobs, url: str
+) -> None:
+    await jobs.defer("one", "lane", "sealed")
+    await taken(jobs)
+
+    await others.defer("one", "lane", "")
+
+    assert await others.waiting() == 0
+    await silent_for_40_s(url)
+    assert await others.take_over(silent_s=20) == 1
+    assert (await taken(others)).sealed == "sealed"
+    assert await others.fetch() is None
+
+
+async def test_a_job_is_never_there_twice_however_many_defer_it_while_it_is_fetched(
+    jobs: Jobs, others: Jobs, url: str
+) -> None:
+    for number in range(50):
+        name = str(number)
+        deferred = [one.defer(name, name, "") for one in (jobs, others, jobs, others)]
+        await asyncio.gather(*deferred, jobs.fetch(), others.fetch())
+
+    rows = await told(url, b"SELECT queueing_lock FROM procrastinate_jobs")
+    assert sorted(rows) == sorted((str(number),) for number in range(50))
+
+
 async def test_nothing_is_left_of_a_job_that_is_finished(jobs: Jobs, url: str) -> None:
     await jobs.defer("one", "lane", "sealed")
     await jobs.finish(await taken(jobs))
@@ -258,9 +285,13 @@ async def test_a_database_without_a_queue_says_to_migrate(postgres_url: str) -> 
 async def test_the_queue_of_a_newer_version_is_left_alone(url: str) -> None:
     await marked(url, "certctl-connectors: 99.00.00_01_pre_something.sql")
 
-    with pytest.raises(errors.StoreUnavailable, match="newer"):
+    with pytest.raises(errors.StoreUnavailable, match="newer") as started:
         async with Jobs.opened(url):
             pass
+    with pytest.raises(errors.StoreUnavailable) as migrated:
+        await schema.migrate(at(url))
+
+    assert migrated.value.message == started.value.message
 
 
 async def test_the_queue_of_another_application_is_left_alone(url: str) -> None:

@@ -59,7 +59,7 @@ async def test_whoever_was_silent_itself_takes_nothing_over_before_its_next_beat
         cast(Runner, None),
         cast(Jobs, queue),
         BEATS,
-        counted=lambda _: None,
+        count=queue.waiting,
         released=lambda: None,
         clock=lambda: queue.seconds,
     )
