@@ -153,4 +153,5 @@ class Metrics:
             self._rollbacks.labels(kind, rollback.outcome.value).inc()
         if deployment.started_at and deployment.finished_at:
             total = (deployment.finished_at - deployment.started_at).total_seconds()
+            total = max(0.0, total)  # the clock of who took it over may be behind
             self._duration.labels(kind, "total").observe(total)

@@ -132,6 +132,16 @@ def test_the_whole_time_of_a_deployment_is_measured(
     assert value(metrics, "certctl_deploy_duration_seconds_sum", step="total") == 2
 
 
+def test_a_deployment_that_ends_by_another_clock_before_its_start_took_no_time(
+    metrics: Metrics, deployment: Deployment
+) -> None:
+    later = replace(deployment, state=State.VERIFYING, started_at=NOW + timedelta(hours=1))
+    ended(metrics, later, State.SUCCEEDED)
+
+    assert value(metrics, "certctl_deploy_duration_seconds_count", step="total") == 1
+    assert value(metrics, "certctl_deploy_duration_seconds_sum", step="total") == 0
+
+
 def test_the_queue_is_measured(metrics: Metrics, deployment: Deployment) -> None:
     metrics.waiting(3)
     metrics.started(deployment, at=NOW + timedelta(seconds=4))
