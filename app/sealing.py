@@ -174,9 +174,10 @@ def _read(sealed: str) -> _Sealed:
         key, nonce, text = (base64.b64decode(found[name]) for name in ("key", "nonce", "text"))
         wrapped = Wrapped(key_id=str(found["key_id"]), key=key)
         read = _Sealed(wrapped=wrapped, nonce=nonce, text=text)
+        ours = sealed == _written(read)
     except (ValueError, TypeError, LookupError) as unreadable:
         raise SealingKeyGone from unreadable
-    if sealed != _written(read):
+    if not ours:
         raise SealingKeyGone
     return read
 

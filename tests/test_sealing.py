@@ -193,6 +193,7 @@ _REWRITTEN: Final[dict[str, Callable[[dict[str, Any]], object]]] = {
     "one part more": lambda found: {**found, "more": ""},
     "another format": lambda found: {**found, "format": "certctl-connectors seal 2"},
     "a key id that is no text": lambda found: {**found, "key_id": [found["key_id"]]},
+    "a key id with a letter that is not of ASCII": lambda found: {**found, "key_id": "\u00fc"},
     "half of the wrapped key": lambda found: {**found, "key": found["key"][:28]},
     "no nonce": lambda found: {**found, "nonce": ""},
     "no text": lambda found: {**found, "text": ""},
