@@ -1,13 +1,18 @@
-"""What goes on in the background for as long as the process lives, and says so where it ends.
+"""What goes on though nobody waits for it, and how its faults are told.
 
-Nobody waits for such a task before the end, so what broke it would stay unsaid until then.
+A task of the background says so where it ends, since nobody waits for it before the end. And what
+was begun for somebody who has left is finished: its refusal is then nobody's, and no fault.
 """
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar
 
 import structlog
+
+from app import errors
+
+T = TypeVar("T")
 
 
 def begun(work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
@@ -15,6 +20,22 @@ def begun(work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_say_why)
     return task
+
+
+async def finished(work: Awaitable[T]) -> T:
+    """What *work* answers; once begun it is finished, whoever stops waiting for it."""
+    answer = await asyncio.shield(_answer(work))
+    if isinstance(answer, errors.Trouble):
+        raise answer
+    return answer
+
+
+async def _answer(work: Awaitable[T]) -> T | errors.Trouble:
+    """Its refusal is an answer too: as an exception that nobody waits for it would be logged."""
+    try:
+        return await work
+    except errors.Trouble as refusal:
+        return refusal
 
 
 def _say_why(task: asyncio.Task[None]) -> None:

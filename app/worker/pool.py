@@ -16,7 +16,7 @@ from app.audit import Actor, Event
 from app.deployment.connector import Held
 from app.deployment.model import Deployment, State, moved
 from app.store import IdempotencyKey
-from app.worker.begun import begun
+from app.worker.begun import begun, finished
 from app.worker.running import BEFORE_ANY_CHANGE, Runner, lane
 
 _Entry = tuple[Deployment, Held]
@@ -84,7 +84,7 @@ class Worker:
             raise errors.QueueFull
         self._count_waiting(+1)  # a place is taken while it is recorded
         # Whoever asked may go away; what was recorded is queued all the same.
-        return await asyncio.shield(self._accept(deployment, held, event, key))
+        return await finished(self._accept(deployment, held, event, key))
 
     async def cancel(self, id: str, actor: Actor) -> Deployment:  # noqa: A002 - the field's name
         """Cancel a queued deployment.

@@ -3,7 +3,6 @@
 No step begins before the one before it is saved, however long the store is away.
 """
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from app.deployment.model import NEXT, Deployment, State, moved
 from app.deployment.saga import Limits
 from app.metrics import Metrics
 from app.store import Beside, Store
+from app.worker.begun import finished
 from app.worker.outages import Outages
 
 BEFORE_ANY_CHANGE: Final = frozenset({State.QUEUED, State.SNAPSHOTTING})
@@ -153,7 +153,7 @@ class Steps:
     async def _save(self, after: Deployment, event: Event, only_in: State | None = None) -> None:
         beside = self._at_end if after.final else None
         save = self._store.save(after, event, runner=self._run, only_in=only_in, beside=beside)
-        await asyncio.shield(save)  # once begun it is finished, whoever stops waiting for it
+        await finished(save)
         self._outside.told(event)
         seconds, self._since = time.perf_counter() - self._since, time.perf_counter()
         self._metrics.observe(self.last, after, seconds=seconds)
