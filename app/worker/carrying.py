@@ -18,9 +18,11 @@ from app.sealing import Sealer
 from app.worker import alongside
 from app.worker.fetching import Job
 from app.worker.jobs import Jobs
+from app.worker.outages import reason
 from app.worker.running import BEFORE_ANY_CHANGE, SENDING, Runner
 
 POLL_S: Final = 1.0  # for what nobody tells of: jobs that others released
+_IN_VAIN: Final = 3  # fetches in a row: one or two are a connection that was lost
 _UNHEARD_S: Final = 10.0  # between two looks for what was handed out here unheard
 
 
@@ -41,8 +43,14 @@ class Carrying:
         self._slots = asyncio.Semaphore(runner.pool.concurrency)
         self._running: dict[asyncio.Task[None], int] = {}
         self._all_heard_at = -inf
+        self._in_vain = 0
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+
+    @property
+    def fetches(self) -> bool:
+        """Whether the queue hands out what waits, as far as is known."""
+        return self._in_vain < _IN_VAIN
 
     def wake(self) -> None:
         """Look at the queue now."""
@@ -80,8 +88,8 @@ class Carrying:
     async def _next(self) -> Job | None:
         while not self._stopping.is_set():
             self._wake.clear()
-            with contextlib.suppress(errors.StoreUnavailable):  # its own round tells of that
-                job = await self._fetched()
+            with contextlib.suppress(errors.StoreUnavailable):  # told of by who fetches
+                job = await self._heard()
                 if job is not None and self._stopping.is_set():
                     await self._jobs.release(job)
                 elif job is not None:
@@ -90,6 +98,20 @@ class Carrying:
                 async with asyncio.timeout(POLL_S):
                     await self._wake.wait()
         return None
+
+    async def _heard(self) -> Job | None:
+        """The next job; where none can be had for long, that is told once, and its end once."""
+        try:
+            job = await self._fetched()
+        except errors.StoreUnavailable as fault:
+            self._in_vain += 1
+            if self._in_vain == _IN_VAIN:
+                structlog.get_logger().warning("worker.fetches_in_vain", reason=reason(fault))
+            raise
+        if not self.fetches:
+            structlog.get_logger().info("worker.fetches_again")
+        self._in_vain = 0
+        return job
 
     async def _fetched(self) -> Job | None:
         """The next job; before it, those go back whose answer was lost on the way here.
@@ -159,7 +181,9 @@ class Carrying:
                 return await self._outages.sit_out(
                     lambda: self._sealer.open(job.sealed, deployment), errors.SealingUnavailable
                 )
-        except (errors.SealingKeyGone, TimeoutError):
-            structlog.get_logger().exception("worker.not_opened", deployment_id=deployment.id)
-            held.gone = errors.SealingKeyGone()
-            return held
+        except (errors.SealingKeyGone, TimeoutError) as fault:
+            kinds = " < ".join(filter(None, (type(fault).__name__, reason(fault))))
+        # Without a traceback: after a leak this is said of all that waits.
+        structlog.get_logger().error("worker.not_opened", deployment_id=deployment.id, reason=kinds)
+        held.gone = errors.SealingKeyGone()
+        return held

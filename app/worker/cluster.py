@@ -17,7 +17,7 @@ from app.deployment.model import Deployment, State, moved
 from app.sealing import Sealer
 from app.store import IdempotencyKey
 from app.worker import alongside
-from app.worker.begun import begun
+from app.worker.begun import begun, finished
 from app.worker.carrying import Carrying
 from app.worker.jobs import Jobs
 from app.worker.places import Places
@@ -70,7 +70,7 @@ class ClusterWorker:
         """Whether the queue answers, and everything of this replica runs."""
         tasks = [*self._beside, *([self._carried] if self._carried else [])]
         running = bool(tasks) and not any(task.done() for task in tasks)
-        return running and self._rounds.heard
+        return running and self._rounds.heard and self._carrying.fetches
 
     async def start(self) -> None:
         """Start; what a crash left unfinished is taken over in time."""
@@ -106,7 +106,7 @@ class ClusterWorker:
             sealed = await self._sealer.seal(held, deployment)
             undo.pop_all()
         # Whoever asked may go away; what was recorded is queued all the same.
-        accepted = await asyncio.shield(self._accept(deployment, sealed, event, key))
+        accepted = await finished(self._accept(deployment, sealed, event, key))
         held.drop()
         return accepted
 

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 import psycopg
@@ -15,8 +16,7 @@ import psycopg
 QUEUE: Final = "deployments"
 HEARD: Final = "heard"
 _FETCH: Final = """
-    SELECT id, args ->> 'id', args ->> 'sealed',
-           extract(epoch FROM now() - (args ->> %s)::timestamptz)::float8
+    SELECT id, args ->> 'id', args ->> 'sealed', args ->> %s, now()
     FROM procrastinate_fetch_job_v2(ARRAY[%s], %s)
 """
 
@@ -57,9 +57,17 @@ class Fetching:
         row = self._connection.execute(_FETCH, (HEARD, QUEUE, worker)).fetchone()
         if row is None or row[0] is None:
             return None
-        silent_s = max(0.0, row[3] or 0.0)
+        silent_s = _silent_s(heard=row[3], now=row[4])
         return Job(number=row[0], deployment_id=row[1], sealed=row[2], silent_s=silent_s)
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
+
+
+def _silent_s(*, heard: str | None, now: datetime) -> float:
+    """Read here, as a row that somebody spoiled would fail every fetch there, before all others."""
+    try:
+        return max(0.0, (now - datetime.fromisoformat(heard or "")).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0

@@ -99,6 +99,12 @@ async def asked(url: str, question: str) -> list[Any]:
         return await (await connection.execute(question.encode())).fetchall()
 
 
+async def told(url: str, statement: str) -> None:
+    """Done, and committed."""
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(statement.encode())
+
+
 async def queued(url: str) -> set[str]:
     return {row[0] for row in await asked(url, "SELECT queueing_lock FROM procrastinate_jobs")}
 
@@ -357,6 +363,7 @@ async def test_a_sealing_key_that_is_gone_is_told_by_its_code(
 ) -> None:
     accepted, _ = await place.submit(taking_only(place))
     other.sealer = Sealer(SealingKeys([b"n" * 32]))
+    said = Logged("worker.not_opened")
 
     await start_other()
 
@@ -364,6 +371,9 @@ async def test_a_sealing_key_that_is_gone_is_told_by_its_code(
     assert ended.state is State.INTERRUPTED
     assert ended.error is not None
     assert ended.error.code == "sealing-key-gone"
+    (line,) = said.lines
+    assert line["reason"] == "SealingKeyGone"
+    assert "exc_info" not in line, "after a leak it is said of all that waits"
     assert place.gate.visits == []
 
 
@@ -489,6 +499,34 @@ async def test_a_replica_that_broke_says_so_at_once_and_is_not_ready(
     assert "restart" in line["consequence"]
     assert "a bug" in str(line["exc_info"])
     assert not worker.alive
+
+
+async def test_a_queue_that_hands_nothing_out_is_said_once_and_the_replica_is_not_ready(
+    place: Place, start: Start, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.worker.carrying.POLL_S", 0.02)
+    place.beats = QUICK
+    place.gate.open.set()
+    vain, again = Logged("worker.fetches_in_vain"), Logged("worker.fetches_again")
+    function = "FUNCTION procrastinate_fetch_job_v2(character varying[], bigint)"
+    worker = await start()
+    ready = [worker.alive]
+
+    await told(postgres_url, f"ALTER {function} RENAME TO away")
+    await vain.wait()
+
+    ready.append(worker.alive)
+    assert vain.lines[0]["reason"] == "UndefinedFunction"
+    accepted, _ = await place.submit(worker)
+    await told(
+        postgres_url,
+        f"ALTER {function.replace('procrastinate_fetch_job_v2', 'away')} "
+        "RENAME TO procrastinate_fetch_job_v2",
+    )
+    assert (await place.end(accepted)).state is State.SUCCEEDED
+    await again.wait()
+    assert [*ready, worker.alive] == [True, False, True]
+    assert len(vain.lines) == len(again.lines) == 1
 
 
 async def test_a_replica_that_starts_takes_no_more_than_its_part_of_the_limits(

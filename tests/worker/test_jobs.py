@@ -1,6 +1,7 @@
 """The queue on a real PostgreSQL: order, exclusion, taking over, and PostgreSQL being away."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -169,6 +170,19 @@ async def test_a_job_tells_how_long_the_one_it_was_taken_over_from_was_silent(
     assert again.silent_s == pytest.approx(40, abs=10)
     await others.release(again)
     assert (await taken(others)).silent_s == 0, "who gives it back may have acted until then"
+
+
+@pytest.mark.parametrize("heard", ["soon", "2026-01-01T00:00:00", "infinity", 7, None, [], {}])
+async def test_a_job_that_somebody_spoiled_holds_up_no_other(
+    jobs: Jobs, url: str, heard: object
+) -> None:
+    for name in ("one", "two"):
+        await jobs.defer(name, name, "")
+    spoil = b"UPDATE procrastinate_jobs SET args = args || '{\"heard\": %s}' WHERE lock = 'one'"
+    await told(url, spoil % json.dumps(heard).encode())
+
+    assert (await taken(jobs)).silent_s == 0
+    assert (await taken(jobs)).deployment_id == "two"
 
 
 async def test_a_job_that_is_just_being_ended_is_not_taken_over(
