@@ -37,7 +37,7 @@ _DEFER: Final = """
     WHERE NOT EXISTS (SELECT 1 FROM procrastinate_jobs WHERE queueing_lock = %s)
 """
 _LIVE: Final = """
-    SELECT count(*) AS live FROM procrastinate_workers
+    SELECT count(*) AS live, extract(epoch FROM now())::float8 AS now FROM procrastinate_workers
     WHERE last_heartbeat > now() - %(silent_s)s * interval '1 second'
 """
 _WAITING: Final = """
@@ -81,7 +81,7 @@ class Jobs:
         self._patience = patience
         self._manager = JobManager(connector)
         self._worker: int | None = None
-        self._live = 1
+        self._live = 0
 
     @classmethod
     @asynccontextmanager
@@ -141,22 +141,31 @@ class Jobs:
             async with self._asking():
                 await self._manager.unregister_worker(worker)
 
-    async def beat(self, *, silent_s: float) -> None:
-        """Tell the others that this worker lives, and count those that are not silent so long."""
+    @property
+    def live(self) -> int:
+        """How many workers were not silent when they were counted last."""
+        return self._live
+
+    async def beat(self, *, silent_s: float) -> float:
+        """Tell the others that this worker lives, and count those that are not silent so long.
+
+        Returns PostgreSQL's clock, by which they are: seconds, of which only differences count.
+        """
         if self._worker is not None:
             async with self._asking():
                 await self._manager.update_heartbeat(self._worker)
-        await self.look_round(silent_s=silent_s)
+        return await self.look_round(silent_s=silent_s)
 
-    async def look_round(self, *, silent_s: float) -> None:
+    async def look_round(self, *, silent_s: float) -> float:
         """Count the workers that are not silent so long, among whom the limits are shared."""
         async with self._asking():
             found = await self._connector.execute_query_one_async(_LIVE, silent_s=silent_s)
-        self._live = max(1, found["live"])
+        self._live = found["live"]
+        return float(found["now"])
 
     def share(self) -> float:
         """This worker's part of what all of them may do together."""
-        return 1 / self._live
+        return 1 / max(1, self._live)
 
     async def fetch(self) -> Job | None:
         """The next job that may run, which is then ours; `None` where there is none."""

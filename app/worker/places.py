@@ -59,8 +59,10 @@ class Places:
         self._accepted += 1
         self._tell(self._waiting + 1)
 
-    async def count(self) -> None:
+    async def count(self) -> int:
         """Count what waits. What is just being recorded here is left out, as it counts already.
+
+        Returns how many wait.
 
         Raises:
             StoreUnavailable: it could not be counted.
@@ -72,6 +74,7 @@ class Places:
         finally:
             self._counting -= 1
         self._tell(found + self._accepted - accepted)
+        return self._waiting
 
     def _patience(self) -> float:
         """Seconds until the others are counted anew."""

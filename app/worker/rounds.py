@@ -1,8 +1,8 @@
 """What each replica does again and again: says that it lives, and looks after what others left.
 
 The signs of life are a round of their own, so that nothing else makes them late. Whoever was cut
-off itself judges nobody: after PostgreSQL was away everyone looks silent, so others have one beat
-to be heard before anything is taken over.
+off itself judges nobody: after PostgreSQL was away everyone looks silent, and also where only its
+clock has leapt, so others have one beat to be heard before anything is taken over.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from math import inf
 from typing import Final, NoReturn
 
 import structlog
@@ -51,7 +52,7 @@ class Rounds:
         runner: Runner,
         jobs: Jobs,
         beats: Beats,
-        count: Callable[[], Awaitable[object]],
+        count: Callable[[], Awaitable[int]],
         released: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
@@ -62,8 +63,9 @@ class Rounds:
         self._released = released
         self._clock = clock
         self._answered_at = clock()
+        self._theirs = inf
         self._heard = 1
-        self._judges = self._away = False
+        self._judges = self._away = self._alone = False
         self._beaten = asyncio.Event()
 
     @property
@@ -76,12 +78,12 @@ class Rounds:
         while True:
             await asyncio.sleep(self._beats.heartbeat_s)
             try:
-                await self._jobs.beat(silent_s=self._beats.takeover_s)
+                theirs = await self._jobs.beat(silent_s=self._beats.takeover_s)
             except errors.StoreUnavailable as fault:
                 self._heard, self._judges = 0, False
                 self._is_away(fault)
             else:
-                late = self._late()
+                late = self._late(theirs)
                 self._heard += 1
                 self._judges = self._heard > 1 and not late
                 self._beaten.set()
@@ -99,7 +101,7 @@ class Rounds:
             await self._beaten.wait()
             self._beaten.clear()
             try:
-                await self._count()
+                self._see_who_works(await self._count())
                 if self._judges:
                     await self._take_over()
             except errors.StoreUnavailable as fault:
@@ -124,13 +126,29 @@ class Rounds:
             structlog.get_logger().info("worker.queue_back")
         self._away = False
 
-    def _late(self) -> bool:
+    def _late(self, theirs: float) -> bool:
         """Whether this one was silent for long, as others then may have been, for the same reason.
 
-        A question that waited for PostgreSQL to come back is answered like any other.
+        By its own clock, as a question that waited for PostgreSQL to come back is answered like any
+        other, or by PostgreSQL's (*theirs*), which a machine that was moved or stopped sets anew.
         """
         before, self._answered_at = self._answered_at, self._clock()
-        return self._answered_at - before > self._beats.takeover_s / 2
+        told_before, self._theirs = self._theirs, theirs
+        silent_s = max(self._answered_at - before, theirs - told_before)
+        return silent_s > self._beats.takeover_s / 2
+
+    def _see_who_works(self, waiting: int) -> None:
+        """Say once where deployments wait and no worker is there, and once that there is one."""
+        alone = self._jobs.live == 0 and (self._alone or waiting > 0)
+        if alone and not self._alone:
+            structlog.get_logger().warning(
+                "worker.nobody_works",
+                waiting=waiting,
+                consequence="What was accepted waits until a worker starts: `python -m app work`.",
+            )
+        elif self._alone and not alone:
+            structlog.get_logger().info("worker.somebody_works")
+        self._alone = alone
 
     async def _take_over(self) -> None:
         taken = await self._jobs.take_over(silent_s=self._beats.takeover_s)
