@@ -7,6 +7,7 @@ tracebacks are written without the values of variables.
 import io
 import logging
 import sys
+from math import inf
 from typing import Any
 
 import orjson
@@ -18,6 +19,24 @@ _QUIET = (
     *("azure", "aiohttp", "msal", "httpx", "httpcore", "uvicorn", "asyncio"),
     *("procrastinate", "psycopg"),
 )
+_AGAIN_AND_AGAIN = "psycopg.pool"  # with PostgreSQL away, twice a second; only it says why
+_MINUTE_S = 60.0
+
+
+class _OnceAMinute(logging.Filter):
+    """Lets a logger say each of its sentences once a minute, whatever the values in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether this one is written."""
+        sentence = str(record.msg)
+        if record.created < self._said.get(sentence, -inf) + _MINUTE_S:
+            return False
+        self._said[sentence] = record.created
+        return True
 
 
 class _StandardOutput(io.StringIO):
@@ -90,6 +109,7 @@ def _configure_libraries(shared: list[Any], rendered: list[Any], level: int) -> 
     root.setLevel(level)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    logging.getLogger(_AGAIN_AND_AGAIN).filters = [_OnceAMinute()]
 
 
 def _dumps(value: Any, **options: Any) -> str:  # noqa: ANN401 - structlog's signature

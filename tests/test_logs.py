@@ -61,6 +61,23 @@ def test_the_sdk_cannot_log_bodies_even_at_debug(capsys: pytest.CaptureFixture[s
     assert [line["event"] for line in written] == ["something is wrong"] * 3
 
 
+def test_a_pool_of_connections_says_once_a_minute_why_it_has_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure(style="json", level="info")
+    pool = logging.getLogger("psycopg.pool")
+    for second in range(0, 90, 2):
+        monkeypatch.setattr("time.time", lambda now=second: 1e9 + now)
+        monkeypatch.setattr("time.time_ns", lambda now=second: (10**9 + now) * 10**9)
+        pool.warning("error connecting in %r: %s", "pool-1", f"refused, port {second}")
+        pool.warning("reconnection attempt in pool %r failed", "pool-1")
+
+    written = [str(line["event"]) for line in lines(capsys.readouterr().out)]
+    assert len(written) == 2 * 2
+    assert written[0] == "error connecting in 'pool-1': refused, port 0"
+    assert written[2] == "error connecting in 'pool-1': refused, port 60"
+
+
 def test_an_audit_event_is_told_with_all_that_a_search_needs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
