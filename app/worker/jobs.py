@@ -38,13 +38,15 @@ _DEFER: Final = """
 """
 _LIVE: Final = """
     SELECT count(*) AS live, extract(epoch FROM now())::float8 AS now FROM procrastinate_workers
-    WHERE last_heartbeat > now() - %(silent_s)s * interval '1 second'
+    WHERE last_heartbeat BETWEEN now() - %(silent_s)s * interval '1 second'
+                             AND now() + %(silent_s)s * interval '1 second'
 """
 _WAITING: Final = """
     SELECT count(*) AS waiting FROM procrastinate_jobs
     WHERE status = 'todo' AND queue_name = %(queue)s AND queueing_lock <> ALL (%(but)s)
 """
-# Whose row is locked is just being ended, given back, or taken over by another.
+# Whose row is locked is just being ended, given back, or taken over by another. A sign of life from
+# the future is one from before PostgreSQL's clock was set back: nobody knows how old it is.
 _TAKE_OVER: Final = """
     UPDATE procrastinate_jobs AS job
     SET status = 'todo', attempts = attempts + 1,
@@ -56,7 +58,8 @@ _TAKE_OVER: Final = """
         WHERE status = 'doing' AND queue_name = %(queue)s
           AND (worker_id IS NULL OR worker_id IN (
               SELECT id FROM procrastinate_workers
-              WHERE last_heartbeat < now() - %(silent_s)s * interval '1 second'
+              WHERE last_heartbeat NOT BETWEEN now() - %(silent_s)s * interval '1 second'
+                                           AND now() + %(silent_s)s * interval '1 second'
           ))
         FOR UPDATE SKIP LOCKED
     )

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from math import inf
 from typing import Final, NoReturn
 
 import structlog
@@ -63,7 +62,7 @@ class Rounds:
         self._released = released
         self._clock = clock
         self._answered_at = clock()
-        self._theirs = inf
+        self._theirs: float | None = None
         self._heard = 1
         self._judges = self._away = self._alone = False
         self._beaten = asyncio.Event()
@@ -130,12 +129,12 @@ class Rounds:
         """Whether this one was silent for long, as others then may have been, for the same reason.
 
         By its own clock, as a question that waited for PostgreSQL to come back is answered like any
-        other, or by PostgreSQL's (*theirs*), which a machine that was moved or stopped sets anew.
+        other, or by PostgreSQL's (*theirs*), which leaps either way where its machine sets it anew.
         """
         before, self._answered_at = self._answered_at, self._clock()
-        told_before, self._theirs = self._theirs, theirs
-        silent_s = max(self._answered_at - before, theirs - told_before)
-        return silent_s > self._beats.takeover_s / 2
+        leap_s = 0.0 if self._theirs is None else abs(theirs - self._theirs)
+        self._theirs = theirs
+        return max(self._answered_at - before, leap_s) > self._beats.takeover_s / 2
 
     def _see_who_works(self, waiting: int) -> None:
         """Say once where deployments wait and no worker is there, and once that there is one."""

@@ -185,6 +185,20 @@ async def test_a_job_that_somebody_spoiled_holds_up_no_other(
     assert (await taken(jobs)).deployment_id == "two"
 
 
+async def test_what_a_silent_worker_holds_is_taken_over_though_the_clock_was_set_back(
+    jobs: Jobs, others: Jobs, url: str
+) -> None:
+    await jobs.defer("one", "lane", "")
+    await taken(jobs)
+    ahead = b"UPDATE procrastinate_workers SET last_heartbeat = now() + interval '1 hour'"
+    await told(url, ahead)
+
+    assert await others.take_over(silent_s=20) == 1
+    assert (await taken(others)).silent_s == 0, "nobody knows when it was heard"
+    await others.beat(silent_s=20)
+    assert others.live == 1
+
+
 async def test_a_job_that_is_just_being_ended_is_not_taken_over(
     jobs: Jobs, others: Jobs, url: str
 ) -> None:

@@ -62,6 +62,7 @@ class Queue:
         pytest.param((1, 1, 800, 1, 1), [1, 2, 4], id="silent-itself"),
         pytest.param((1, AWAY, 1, 1, 1), [1, 4], id="cut-off"),
         pytest.param((1, 1, Leap(3600), 1, 1), [1, 2, 4], id="postgresql-s-clock-leapt"),
+        pytest.param((1, 1, Leap(-3600), 1, 1), [1, 2, 4], id="and-back"),
     ],
 )
 async def test_whoever_was_silent_itself_takes_nothing_over_before_its_next_beat(
