@@ -1,29 +1,24 @@
 """`python -m tests.bench [--quick]`: measure everything, print the table, draw the picture."""
 
 import argparse
-import asyncio
 import base64
-import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-import uvloop
-
 from app import main
 from tests.bench import chart, machine, material, report
 from tests.bench.cluster import cluster
 from tests.bench.figures import figures
+from tests.bench.ground import ground
 from tests.bench.machine import Child
 from tests.bench.material import Material
 from tests.bench.rounds import FULL, QUICK, Extent, Found, Rounds, Sides
 from tests.bench.service import TENANT, service
-from tests.postgres import running
 
 _DELAY_S: Final = 0.03  # of every call
 _PROBES: Final = 3
@@ -35,15 +30,13 @@ def bench(extent: Extent) -> Found:
     until = time.monotonic() + extent.until_s
     made = material.make(extent.leaves)
     with ExitStack() as stack:
-        postgres = stack.enter_context(running(durable=True))  # on all cores, so before the next
-        cores = mine, others = machine.cores()
-        machine.hold(os.getpid(), others)
-        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        under = stack.enter_context(ground())
+        folder, cores, postgres = under.folder, under.cores, under.postgres
+        mine, others = cores
         port = _stub(stack, folder, made, others)
         bare = _bare(stack, folder, port, made, mine)
         on_uvloop = _bare(stack, folder, port, made, mine, uvloop=True)
-        rounds = Rounds(runner, made, extent)
+        rounds = Rounds(under.runner, made, extent)
         with (
             service(folder, port, mine) as single,
             service(folder, port, mine, settings=_FORGETFUL) as forgetful,
@@ -58,6 +51,7 @@ def bench(extent: Extent) -> Found:
             rounds.overload(folder, port, mine)
         for _ in range(extent.kills):
             rounds.takeover(folder, port, cores, postgres)
+        rounds.long(under)
         return rounds.found
 
 

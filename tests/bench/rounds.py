@@ -19,10 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests import certificates
+from tests.bench import budgets, memory
+from tests.bench.budgets import Budgeted, Load
 from tests.bench.cluster import Cluster, cluster
+from tests.bench.ground import Ground
 from tests.bench.loops import Run
 from tests.bench.machine import Child
-from tests.bench.material import KINDS, RSA_2048, Material
+from tests.bench.material import EC, KINDS, RSA_2048, Material
+from tests.bench.memory import COUNTS, Memory
 from tests.bench.overload import QUEUE_LIMIT, Overload, overload
 from tests.bench.service import Service, service
 from tests.postgres import Postgres
@@ -47,6 +51,8 @@ class Extent:
         over: deployments offered at twice the rate; half of them are too many for pool and queue.
         kills: replicas that are killed, each of a new pair.
         leaves: certificates of each kind.
+        memory: deployments after which memory is read.
+        budgets: deployments to vaults that throttle.
     """
 
     rounds: int
@@ -57,6 +63,8 @@ class Extent:
     over: int
     kills: int
     leaves: Mapping[str, int]
+    memory: Sequence[int]
+    budgets: Load
 
 
 FULL: Final = Extent(
@@ -67,7 +75,9 @@ FULL: Final = Extent(
     half_s=3,
     over=1000,
     kills=3,
-    leaves={RSA_2048: 120, "RSA-3072": 60, "RSA-4096": 40, "EC P-256": 120},
+    leaves={RSA_2048: 120, "RSA-3072": 60, "RSA-4096": 40, EC: 120},
+    memory=(COUNTS[0], COUNTS[-1]),
+    budgets=Load(),
 )
 QUICK: Final = Extent(
     rounds=3,
@@ -77,7 +87,9 @@ QUICK: Final = Extent(
     half_s=1.5,
     over=500,
     kills=1,
-    leaves={RSA_2048: 40, "RSA-3072": 20, "RSA-4096": 10, "EC P-256": 40},
+    leaves={RSA_2048: 40, "RSA-3072": 20, "RSA-4096": 10, EC: 40},
+    memory=(500, 1500),
+    budgets=Load(deployments=900, scale=0.3),
 )
 LEAST_ROUNDS: Final = 3
 
@@ -112,6 +124,8 @@ class Found:
             is just now.
         overload: what came of twice the load, in each process.
         takeover: seconds from each kill until all was ended.
+        memory: of one process, and of two replicas.
+        budgets: likewise.
     """
 
     runs: dict[str, list[Run]] = field(default_factory=dict)
@@ -119,6 +133,8 @@ class Found:
     gauge: list[float] = field(default_factory=list)
     overload: list[Overload] = field(default_factory=list)
     takeover: list[float] = field(default_factory=list)
+    memory: list[Memory] = field(default_factory=list)
+    budgets: list[Budgeted] = field(default_factory=list)
 
     def keep(self, name: str, run: Run) -> None:
         """Keep the run of one round."""
@@ -192,6 +208,15 @@ class Rounds:
         bodies, warm = self._bodies(SIDE_BY_SIDE), self._bodies(_WARM)
         with cluster(folder, stub_port, cores, postgres) as running:
             self.found.takeover.append(self._runner.run(running.takeover(bodies, warm)))
+
+    def long(self, under: Ground) -> None:
+        """What takes many deployments: whether memory grows, and what throttling vaults allow."""
+        made, extent = self._made, self._extent
+        for replicas in (False, True):
+            self.found.memory.append(memory.measure(under, made, extent.memory, replicas=replicas))
+            self.found.budgets.append(
+                budgets.measure(under, made, extent.budgets, replicas=replicas)
+            )
 
     def _pair(self, how: str, count: int, side_by_side: int, sides: Sides) -> None:
         """Service and script in turn, then the script with its calls one by one."""
