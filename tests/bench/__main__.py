@@ -31,27 +31,26 @@ def bench(extent: Extent) -> Found:
     made = material.make(extent.leaves)
     with ExitStack() as stack:
         under = stack.enter_context(ground())
-        folder, cores, postgres = under.folder, under.cores, under.postgres
-        mine, others = cores
+        folder, (mine, others) = under.folder, under.cores
         port = _stub(stack, folder, made, others)
         bare = _bare(stack, folder, port, made, mine)
         on_uvloop = _bare(stack, folder, port, made, mine, uvloop=True)
-        rounds = Rounds(under.runner, made, extent)
+        rounds = Rounds(under, port, made, extent)
         with (
             service(folder, port, mine) as single,
             service(folder, port, mine, settings=_FORGETFUL) as forgetful,
-            cluster(folder, port, cores, postgres) as pair,
+            cluster(folder, port, under.cores, under.postgres) as pair,
         ):
             sides = Sides(
                 service=single, forgetful=forgetful, cluster=pair, bare=bare, on_uvloop=on_uvloop
             )
             rounds.compare(sides, until=until)
         for _ in range(_PROBES):
-            rounds.lateness(folder, port, mine)
-            rounds.overload(folder, port, mine)
+            rounds.lateness()
+            rounds.overload()
         for _ in range(extent.kills):
-            rounds.takeover(folder, port, cores, postgres)
-        rounds.long(under)
+            rounds.takeover()
+        rounds.long()
         return rounds.found
 
 

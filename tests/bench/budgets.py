@@ -118,7 +118,7 @@ class Budgeted:
             at_most=0,
         )
         yield Figure(
-            what=f"{who}all cores' work meanwhile (measured: CPU of the service for each)",
+            what=f"{who}this machine, busy meanwhile (measured: CPU of the service for each)",
             rounds=[self.busy],
             unit=" %",
             measured=f"{_MS * self.run.cpu_each:.1f} ms",

@@ -5,14 +5,12 @@ what is compared was measured within seconds of each other. Every deployment is 
 name of its own, so targets run side by side.
 """
 
-import asyncio
 import itertools
 import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -29,7 +27,6 @@ from tests.bench.material import EC, KINDS, RSA_2048, Material
 from tests.bench.memory import COUNTS, Memory
 from tests.bench.overload import QUEUE_LIMIT, Overload, overload
 from tests.bench.service import Service, service
-from tests.postgres import Postgres
 
 SIDE_BY_SIDE: Final = 64
 _WARM: Final = 8  # deployments before those that count, at the least
@@ -145,13 +142,17 @@ class Rounds:
     """Measures, round by round.
 
     Args:
-        runner: the event loop that loads the service.
+        under: event loop, folder, cores and PostgreSQL.
+        port: where the stub of Key Vault is; its CA is in the folder.
         made: certificates and requests.
         extent: how much.
     """
 
-    def __init__(self, runner: asyncio.Runner, made: Material, extent: Extent) -> None:
-        self._runner = runner
+    def __init__(self, under: Ground, port: int, made: Material, extent: Extent) -> None:
+        self._under = under
+        self._runner = under.runner
+        self._mine = (under.folder, port, under.cores[0])
+        self._both = (under.folder, port, under.cores, under.postgres)
         self._made = made
         self._extent = extent
         self._numbers = itertools.count()
@@ -175,15 +176,15 @@ class Rounds:
         self._half(sides.service)
         self.found.gauge.append(_gauge())
 
-    def lateness(self, folder: Path, stub_port: int, core: set[int]) -> None:
+    def lateness(self) -> None:
         """How late the event loop is at half load, for each kind of key, in a new process.
 
         Each key is seen once by that process.
         """
-        file = folder / "lateness.json"
+        file = self._under.folder / "lateness.json"
         rate = statistics.median(run.rate for run in self.found.runs["service_many"]) / 2
         windows: dict[str, Run] = {}
-        with service(folder, stub_port, core, ("-m", "tests.bench.probe", str(file))) as running:
+        with service(*self._mine, ("-m", "tests.bench.probe", str(file))) as running:
             for kind in KINDS:
                 bodies = self._bodies(len(self._made.leaves[kind]), kind)
                 windows[kind] = self._runner.run(running.paced(bodies, self._bodies(_WARM), rate))
@@ -192,26 +193,24 @@ class Rounds:
             inside = [late for at, late in samples if 0 <= at - run.began <= run.seconds]
             self.found.lateness.setdefault(kind, []).append(inside)
 
-    def overload(self, folder: Path, stub_port: int, core: set[int]) -> None:
+    def overload(self) -> None:
         """Twice of what a new process can do, as it has just shown."""
         limit = {"WORKER__QUEUE_LIMIT": str(QUEUE_LIMIT)}
         bodies, warm = self._bodies(self._extent.many), self._bodies(SIDE_BY_SIDE)
-        with service(folder, stub_port, core, settings=limit) as running:
+        with service(*self._mine, settings=limit) as running:
             can = self._runner.run(running.closed(bodies, warm, SIDE_BY_SIDE)).rate
             offered = self._bodies(self._extent.over)
             self.found.overload.append(self._runner.run(overload(running, offered, _OVER * can)))
 
-    def takeover(
-        self, folder: Path, stub_port: int, cores: Sequence[set[int]], postgres: Postgres
-    ) -> None:
+    def takeover(self) -> None:
         """Kill one of a new pair of replicas while both carry deployments."""
         bodies, warm = self._bodies(SIDE_BY_SIDE), self._bodies(_WARM)
-        with cluster(folder, stub_port, cores, postgres) as running:
+        with cluster(*self._both) as running:
             self.found.takeover.append(self._runner.run(running.takeover(bodies, warm)))
 
-    def long(self, under: Ground) -> None:
+    def long(self) -> None:
         """What takes many deployments: whether memory grows, and what throttling vaults allow."""
-        made, extent = self._made, self._extent
+        under, made, extent = self._under, self._made, self._extent
         for replicas in (False, True):
             self.found.memory.append(memory.measure(under, made, extent.memory, replicas=replicas))
             self.found.budgets.append(
