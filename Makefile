@@ -30,10 +30,10 @@ $(AZ)/.made: tests/clients/az.lock
 	$(AZ)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r $<
 	touch $@
 
-# npm writes this file last; what it may do is in the .npmrc there.
-$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json
-	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer."; exit 1; }
-	cd $(JS) && npm ci --loglevel=error
+# Node.js comes as a wheel. npm writes this file last; what it may do is in the .npmrc there.
+NPM := $(abspath $(VENV))/bin/npm
+$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json $(VENV)/.dev
+	cd $(JS) && $(NPM) ci --loglevel=error
 
 .PHONY: help demo run test check clients chaos lock openapi bench mutate clean
 help: ## Show this list
@@ -66,7 +66,7 @@ lock: $(VENV)/.dev ## Resolve the dependencies anew: hashes, and no index addres
 	$(UV) pyproject.toml -o requirements.lock
 	$(UV) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	$(UV) tests/clients/az.in --config-file tests/clients/az.toml -o tests/clients/az.lock
-	cd $(JS) && npm update --package-lock-only --loglevel=error
+	cd $(JS) && $(NPM) update --package-lock-only --loglevel=error
 
 openapi: $(VENV)/.run ## Write openapi/openapi.json from the code
 	$(RUN) app openapi > openapi/openapi.json

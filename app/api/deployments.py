@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
+import structlog
 from fastapi import APIRouter, Header, Path, Query
 from starlette.responses import Response, StreamingResponse
 
 from app import errors
-from app.api import answers, wire
+from app.api import answers, problems, wire
 from app.api.callers import Called
 from app.api.document import answered, refusals
 from app.api.lists import DeploymentListing, EachOnce
@@ -17,6 +18,7 @@ from app.store import Step
 
 KEEP_ALIVE_S: Final = 15.0
 _STREAM: Final = "text/event-stream"
+_log = structlog.get_logger()
 
 Id = Annotated[
     str,
@@ -144,6 +146,9 @@ async def stream(
 ) -> AsyncIterator[bytes]:
     """*steps* as server-sent events, to the last; a comment keeps the line alive in between.
 
+    Where the record goes away it ends, as there is no status to send any more: whoever follows
+    asks again by itself, from where it was.
+
     Args:
         steps: the steps as they happen.
         every: seconds of silence before a comment.
@@ -155,7 +160,11 @@ async def stream(
             if not done:
                 yield b": keep-alive\n\n"
                 continue
-            step = upcoming.result()
+            try:
+                step = upcoming.result()
+            except errors.StoreUnavailable as gone:
+                _log.warning("events.broken_off", code=gone.code, cause=problems.cause(gone))
+                return
             if step is None:
                 return
             yield _event(step)
@@ -173,7 +182,7 @@ def _event(step: Step) -> bytes:
 
 _EVENTS: Final = """\
 As JSON, or with `Accept: text/event-stream` as server-sent events, each step as it happens: `id` is
-its number, `event` the state, `data` the step. The stream ends after the last step, or when the
-service stops, and is taken up again with `Last-Event-ID`.
+its number, `event` the state, `data` the step. The stream ends after the last step, or before it
+when the service stops or its record is away, and is taken up again with `Last-Event-ID`.
 """
 _EXAMPLE: Final = 'id: 1\nevent: queued\ndata: {"seq":1,"state":"queued"}\n\n'

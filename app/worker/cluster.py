@@ -44,13 +44,11 @@ class ClusterWorker:
         self._runner = runner
         self._sealer = sealer
         self._jobs = jobs
-        self._beats = beats
         self._carries = carries
         self._carrying = Carrying(runner, sealer, jobs)
         clock, limit = time.monotonic, runner.pool.queue_limit
-        self._places = Places(jobs, limit, self._count, clock)
+        self._places = Places(jobs, limit, runner.metrics.waiting, clock)
         self._rounds = Rounds(runner, jobs, beats, self._places.count, self._carrying.wake, clock)
-        self._waiting = 0
         self._carried: asyncio.Task[None] | None = None
         self._beside: list[asyncio.Task[None]] = []
         self._draining = False
@@ -63,7 +61,7 @@ class ClusterWorker:
     @property
     def waiting(self) -> int:
         """How many deployments wait, in all replicas, as it was counted last."""
-        return self._waiting
+        return self._places.taken
 
     @property
     def alive(self) -> bool:
@@ -77,14 +75,12 @@ class ClusterWorker:
         await self._places.count()
         if self._carries:
             await self._jobs.join()
-        await self._jobs.beat(silent_s=self._beats.takeover_s)  # how many share the limits
+        await self._rounds.first()
         if self._carries:
             self._carried = begun(self._carrying.run(), name="carrying")
             self._beside.append(begun(self._carrying.listen(), name="listening"))
-        self._beside.append(begun(self._rounds.beat(), name="beats"))
-        self._beside.append(begun(self._rounds.look_round(), name="looking-round"))
-        self._beside.append(begun(self._rounds.look_after(), name="looking-after"))
-        self._beside.append(begun(self._rounds.mend(), name="mending"))
+        for name, round_ in self._rounds.all():
+            self._beside.append(begun(round_, name=name))
 
     async def submit(
         self, deployment: Deployment, held: Held, event: Event, key: IdempotencyKey | None = None
@@ -145,7 +141,7 @@ class ClusterWorker:
     async def _finish(self, carried: asyncio.Task[None], within: float) -> None:
         _, late = await asyncio.wait([carried], timeout=within)
         if late:
-            structlog.get_logger().warning("worker.drain_limit", waiting=self._waiting)
+            structlog.get_logger().warning("worker.drain_limit", waiting=self.waiting)
             self._jobs.hurry()
             self._carrying.break_off()
             await asyncio.wait([carried])
@@ -170,7 +166,3 @@ class ClusterWorker:
             self._runner.outside.told(event)
             self._places.took()
         return accepted
-
-    def _count(self, waiting: int) -> None:
-        self._waiting = waiting
-        self._runner.metrics.waiting(waiting)

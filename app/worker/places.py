@@ -35,7 +35,12 @@ class Places:
         self._accepted = 0
         self._counted_at = 0.0
         self._counting = 0
-        self._waiting = 0
+        self._taken = 0
+
+    @property
+    def taken(self) -> int:
+        """How many wait, as it was counted last."""
+        return self._taken
 
     async def keep(self, id: str) -> None:  # noqa: A002 - the field's name
         """Keep a place for a deployment until it is given back.
@@ -57,7 +62,7 @@ class Places:
     def took(self) -> None:
         """One of this replica's was recorded, and waits."""
         self._accepted += 1
-        self._tell(self._waiting + 1)
+        self._tell(self._taken + 1)
 
     async def count(self) -> int:
         """Count what waits. What is just being recorded here is left out, as it counts already.
@@ -74,15 +79,15 @@ class Places:
         finally:
             self._counting -= 1
         self._tell(found + self._accepted - accepted)
-        return self._waiting
+        return self._taken
 
     def _patience(self) -> float:
         """Seconds until the others are counted anew."""
         return max(_COUNT_FULL_AGAIN_S, _COUNT_AGAIN_S * self._left() / self._limit)
 
     def _left(self) -> int:
-        return self._limit - self._waiting - len(self._kept)
+        return self._limit - self._taken - len(self._kept)
 
     def _tell(self, waiting: int) -> None:
-        self._waiting = waiting
+        self._taken = waiting
         self._told(waiting)

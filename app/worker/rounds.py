@@ -7,10 +7,10 @@ clock has leapt, so others have one beat to be heard before anything is taken ov
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import structlog
 
@@ -71,6 +71,21 @@ class Rounds:
     def heard(self) -> bool:
         """Whether the queue answered last time."""
         return not self._away
+
+    async def first(self) -> None:
+        """Give the first sign of life, and learn who shares the limits before anything is sent.
+
+        Raises:
+            StoreUnavailable: the queue does not answer.
+        """
+        self._theirs = await self._jobs.beat(silent_s=self._beats.takeover_s)
+
+    def all(self) -> Iterator[tuple[str, Coroutine[Any, Any, NoReturn]]]:
+        """Each round under its name, to be begun."""
+        yield "beats", self.beat()
+        yield "looking-round", self.look_round()
+        yield "looking-after", self.look_after()
+        yield "mending", self.mend()
 
     async def beat(self) -> NoReturn:
         """Give a sign of life again and again, until cancelled."""

@@ -228,6 +228,17 @@ async def test_a_stream_ends_when_the_service_stops(
     assert [one["event"] for one in parsed((await streaming).text)] == ["queued"]
 
 
+async def test_a_stream_ends_when_the_record_goes_away(
+    http: httpx.AsyncClient, bench: Bench, asked: dict[str, Any]
+) -> None:
+    chunks = stream(bench.store.follow(await deployed(http, asked)))
+    assert (await anext(chunks)).startswith(b"id: 1\nevent: queued")
+
+    await bench.store.aclose()
+
+    assert [chunk async for chunk in chunks] == []
+
+
 async def test_only_a_queued_deployment_can_be_cancelled(
     http: httpx.AsyncClient, asked: dict[str, Any]
 ) -> None:

@@ -1,29 +1,24 @@
 """`python -m tests.bench [--quick]`: measure everything, print the table, draw the picture."""
 
 import argparse
-import asyncio
 import base64
-import os
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-import uvloop
-
 from app import main
 from tests.bench import chart, machine, material, report
 from tests.bench.cluster import cluster
 from tests.bench.figures import figures
+from tests.bench.ground import ground
 from tests.bench.machine import Child
 from tests.bench.material import Material
 from tests.bench.rounds import FULL, QUICK, Extent, Found, Rounds, Sides
 from tests.bench.service import TENANT, service
-from tests.postgres import running
 
 _DELAY_S: Final = 0.03  # of every call
 _PROBES: Final = 3
@@ -35,29 +30,27 @@ def bench(extent: Extent) -> Found:
     until = time.monotonic() + extent.until_s
     made = material.make(extent.leaves)
     with ExitStack() as stack:
-        postgres = stack.enter_context(running(durable=True))  # on all cores, so before the next
-        cores = mine, others = machine.cores()
-        machine.hold(os.getpid(), others)
-        runner = stack.enter_context(asyncio.Runner(loop_factory=uvloop.new_event_loop))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        under = stack.enter_context(ground())
+        folder, (mine, others) = under.folder, under.cores
         port = _stub(stack, folder, made, others)
         bare = _bare(stack, folder, port, made, mine)
         on_uvloop = _bare(stack, folder, port, made, mine, uvloop=True)
-        rounds = Rounds(runner, made, extent)
+        rounds = Rounds(under, port, made, extent)
         with (
             service(folder, port, mine) as single,
             service(folder, port, mine, settings=_FORGETFUL) as forgetful,
-            cluster(folder, port, cores, postgres) as pair,
+            cluster(folder, port, under.cores, under.postgres) as pair,
         ):
             sides = Sides(
                 service=single, forgetful=forgetful, cluster=pair, bare=bare, on_uvloop=on_uvloop
             )
             rounds.compare(sides, until=until)
         for _ in range(_PROBES):
-            rounds.lateness(folder, port, mine)
-            rounds.overload(folder, port, mine)
+            rounds.lateness()
+            rounds.overload()
         for _ in range(extent.kills):
-            rounds.takeover(folder, port, cores, postgres)
+            rounds.takeover()
+        rounds.long()
         return rounds.found
 
 

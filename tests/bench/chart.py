@@ -6,7 +6,7 @@ from typing import Final
 
 from matplotlib.figure import Figure as Picture
 
-from tests.bench.figures import Figure
+from tests.bench.figure import Figure
 
 _MET, _MISSED, _SPREAD = "tab:green", "tab:red", "black"
 _INCHES_WIDE: Final = 11

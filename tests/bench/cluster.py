@@ -27,7 +27,7 @@ from app.sealing import new_sealing_key
 from tests.bench import loops, machine
 from tests.bench.caller import Caller
 from tests.bench.loops import Run
-from tests.bench.service import Service, migrate, service
+from tests.bench.service import NO_SETTINGS, Service, migrate, service
 from tests.postgres import Postgres
 
 # What ends so late after a kill was taken over: the replica that is left is not so slow.
@@ -39,6 +39,11 @@ class Cluster:
     """Both replicas."""
 
     replicas: tuple[Service, Service]
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Of both."""
+        return tuple(one.pid for one in self.replicas)
 
     async def closed(self, bodies: Sequence[bytes], warm: Sequence[bytes], concurrency: int) -> Run:
         """Deploy *bodies* to their ends, by one replica and the other in turn, after *warm*."""
@@ -73,7 +78,7 @@ class Cluster:
             yield [await stack.enter_async_context(one.caller()) for one in self.replicas]
 
     def _cpu_s(self) -> float:
-        return sum(machine.cpu_s(one.pid) for one in self.replicas)
+        return sum(map(machine.cpu_s, self.pids))
 
 
 def _in_turn(callers: Iterable[Caller]) -> Callable[[bytes], Awaitable[None]]:
@@ -87,7 +92,11 @@ def _in_turn(callers: Iterable[Caller]) -> Callable[[bytes], Awaitable[None]]:
 
 @contextmanager
 def cluster(
-    folder: Path, stub_port: int, cores: Sequence[set[int]], postgres: Postgres
+    folder: Path,
+    stub_port: int,
+    cores: Sequence[set[int]],
+    postgres: Postgres,
+    settings: Mapping[str, str] = NO_SETTINGS,
 ) -> Iterator[Cluster]:
     """Start both on a new database, and stop what still runs at the end.
 
@@ -96,9 +105,10 @@ def cluster(
         stub_port: where Key Vault and login are.
         cores: where to run the one, and the other.
         postgres: where to make the database.
+        settings: what they are told besides; by default no limit of a vault holds them up.
     """
     with postgres.database() as url:
-        settings = _settings(url)
+        settings = {**_settings(url), **settings}
         migrate(folder, stub_port, settings)
         with (
             service(folder, stub_port, cores[0], settings=settings) as one,

@@ -2,10 +2,10 @@
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final
 
+from tests.bench.figure import Figure
 from tests.bench.loops import Run
 from tests.bench.material import KINDS
 from tests.bench.overload import QUEUE_LIMIT
@@ -18,46 +18,9 @@ _PERCENT: Final = 100.0
 # (2.71 for three of them, measured on a quiet machine)
 _GAUGE_MS: Final = 0.27
 _SCRIPT_MS: Final = 3.61
-_LEAST: Final = 1e-9
 _P50: Final = 0.50
 _P99: Final = 0.99
 _MANY: Final = f"{SIDE_BY_SIDE} side by side"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One line: what, the figure of each round, its unit, and how far it may go."""
-
-    what: str
-    rounds: Sequence[float]
-    unit: str = ""
-    measured: str = ""
-    beside: str = ""
-    at_most: float | None = None
-    at_least: float | None = None
-
-    @property
-    def median(self) -> float:
-        """Of the rounds."""
-        return statistics.median(self.rounds)
-
-    @property
-    def target(self) -> str:
-        """As text, empty where there is none."""
-        if self.at_most is not None:
-            return f"≤ {self.at_most:g}{self.unit}"
-        return "" if self.at_least is None else f"≥ {self.at_least:g}{self.unit}"
-
-    @property
-    def met(self) -> bool:
-        """Whether the target is met, or there is none."""
-        return self.used(self.median) <= 1
-
-    def used(self, value: float) -> float:
-        """How much of its target *value* uses up: the target is met up to 1."""
-        if self.at_most is not None:
-            return value / self.at_most
-        return 0.0 if self.at_least is None else self.at_least / max(value, _LEAST)
 
 
 def figures(found: Found) -> Iterator[Figure]:
@@ -65,6 +28,10 @@ def figures(found: Found) -> Iterator[Figure]:
     yield from _of_one(found)
     yield from _of_two(found)
     yield from _of_too_much(found)
+    for memory in found.memory:
+        yield from memory.figures()
+    for budgets in found.budgets:
+        yield from budgets.figures()
     yield from _without(found)
 
 

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 _STOP_S: Final = 20
 _STAT: Final = "/proc/{pid}/stat"
 _KB_IN_MB: Final = 1024
+_IDLE: Final = slice(3, 5)  # proc_stat(5): idle, and idle until a disk answers
+_GUEST: Final = 9  # guests' time is in user's
 _UTIME, _STIME = 11, 12  # proc_pid_stat(5), counted from behind the name
 
 
@@ -39,6 +42,33 @@ def cpu_s(pid: int) -> float:
     fields = text.rpartition(")")[2].split()
     ticks = int(fields[_UTIME]) + int(fields[_STIME])
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Busy:
+    """The `share` of what all cores could do that was done, by whoever; `nan` without /proc."""
+
+    share: float = float("nan")
+
+
+@contextmanager
+def busy() -> Iterator[Busy]:
+    """How busy this machine is while the block runs; told at its end."""
+    found, (worked, idled) = Busy(), _ticks()
+    yield found
+    worked, idled = (now - before for now, before in zip(_ticks(), (worked, idled), strict=True))
+    found.share = worked / (worked + idled)
+
+
+def _ticks() -> tuple[float, float]:
+    """Of all cores, those with work and those without."""
+    try:
+        first, _, _ = Path("/proc/stat").read_text().partition("\n")
+    except OSError:
+        return float("nan"), float("nan")
+    ticks = [int(field) for field in first.split()[1:_GUEST]]
+    idled = sum(ticks[_IDLE])
+    return sum(ticks) - idled, idled
 
 
 def memory_mb(pid: int) -> float:

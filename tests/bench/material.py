@@ -27,7 +27,9 @@ from tests.certificates import Issued
 VAULT_URL: Final = "https://bench.vault.azure.net"
 RSA_2048: Final = "RSA-2048"
 _BITS: Final = {RSA_2048: 2048, "RSA-3072": 3072, "RSA-4096": 4096}
-KINDS: Final = (*_BITS, "EC P-256")
+EC: Final = "EC P-256"
+KINDS: Final = (*_BITS, EC)
+_EC_LEAVES: Final = 60
 _AUTHORITY_KEYS: Final = 3  # of the root, of the intermediate, of the previous version
 
 
@@ -84,6 +86,11 @@ def make(counts: Mapping[str, int]) -> Material:
         before=_pfx(issuer.issue(key=keys[2])),
         leaves={kind: tuple(some) for kind, some in leaves.items()},
     )
+
+
+def of_ec() -> Material:
+    """Leaves of the kind that is made, and handled, in no time."""
+    return make({kind: _EC_LEAVES if kind == EC else 0 for kind in KINDS})
 
 
 def _new_key(kind: str) -> bytes:

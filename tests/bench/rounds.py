@@ -5,27 +5,28 @@ what is compared was measured within seconds of each other. Every deployment is 
 name of its own, so targets run side by side.
 """
 
-import asyncio
 import itertools
 import json
 import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests import certificates
+from tests.bench import budgets, memory
+from tests.bench.budgets import Budgeted, Load
 from tests.bench.cluster import Cluster, cluster
+from tests.bench.ground import Ground
 from tests.bench.loops import Run
 from tests.bench.machine import Child
-from tests.bench.material import KINDS, RSA_2048, Material
+from tests.bench.material import EC, KINDS, RSA_2048, Material
+from tests.bench.memory import COUNTS, Memory
 from tests.bench.overload import QUEUE_LIMIT, Overload, overload
 from tests.bench.service import Service, service
-from tests.postgres import Postgres
 
 SIDE_BY_SIDE: Final = 64
 _WARM: Final = 8  # deployments before those that count, at the least
@@ -47,6 +48,8 @@ class Extent:
         over: deployments offered at twice the rate; half of them are too many for pool and queue.
         kills: replicas that are killed, each of a new pair.
         leaves: certificates of each kind.
+        memory: deployments after which memory is read.
+        budgets: deployments to vaults that throttle.
     """
 
     rounds: int
@@ -57,6 +60,8 @@ class Extent:
     over: int
     kills: int
     leaves: Mapping[str, int]
+    memory: Sequence[int]
+    budgets: Load
 
 
 FULL: Final = Extent(
@@ -67,7 +72,9 @@ FULL: Final = Extent(
     half_s=3,
     over=1000,
     kills=3,
-    leaves={RSA_2048: 120, "RSA-3072": 60, "RSA-4096": 40, "EC P-256": 120},
+    leaves={RSA_2048: 120, "RSA-3072": 60, "RSA-4096": 40, EC: 120},
+    memory=(COUNTS[0], COUNTS[-1]),
+    budgets=Load(),
 )
 QUICK: Final = Extent(
     rounds=3,
@@ -77,7 +84,9 @@ QUICK: Final = Extent(
     half_s=1.5,
     over=500,
     kills=1,
-    leaves={RSA_2048: 40, "RSA-3072": 20, "RSA-4096": 10, "EC P-256": 40},
+    leaves={RSA_2048: 40, "RSA-3072": 20, "RSA-4096": 10, EC: 40},
+    memory=(500, 1500),
+    budgets=Load(deployments=900, scale=0.3),
 )
 LEAST_ROUNDS: Final = 3
 
@@ -112,6 +121,8 @@ class Found:
             is just now.
         overload: what came of twice the load, in each process.
         takeover: seconds from each kill until all was ended.
+        memory: of one process, and of two replicas.
+        budgets: likewise.
     """
 
     runs: dict[str, list[Run]] = field(default_factory=dict)
@@ -119,6 +130,8 @@ class Found:
     gauge: list[float] = field(default_factory=list)
     overload: list[Overload] = field(default_factory=list)
     takeover: list[float] = field(default_factory=list)
+    memory: list[Memory] = field(default_factory=list)
+    budgets: list[Budgeted] = field(default_factory=list)
 
     def keep(self, name: str, run: Run) -> None:
         """Keep the run of one round."""
@@ -129,13 +142,17 @@ class Rounds:
     """Measures, round by round.
 
     Args:
-        runner: the event loop that loads the service.
+        under: event loop, folder, cores and PostgreSQL.
+        port: where the stub of Key Vault is; its CA is in the folder.
         made: certificates and requests.
         extent: how much.
     """
 
-    def __init__(self, runner: asyncio.Runner, made: Material, extent: Extent) -> None:
-        self._runner = runner
+    def __init__(self, under: Ground, port: int, made: Material, extent: Extent) -> None:
+        self._under = under
+        self._runner = under.runner
+        self._mine = (under.folder, port, under.cores[0])
+        self._both = (under.folder, port, under.cores, under.postgres)
         self._made = made
         self._extent = extent
         self._numbers = itertools.count()
@@ -159,15 +176,15 @@ class Rounds:
         self._half(sides.service)
         self.found.gauge.append(_gauge())
 
-    def lateness(self, folder: Path, stub_port: int, core: set[int]) -> None:
+    def lateness(self) -> None:
         """How late the event loop is at half load, for each kind of key, in a new process.
 
         Each key is seen once by that process.
         """
-        file = folder / "lateness.json"
+        file = self._under.folder / "lateness.json"
         rate = statistics.median(run.rate for run in self.found.runs["service_many"]) / 2
         windows: dict[str, Run] = {}
-        with service(folder, stub_port, core, ("-m", "tests.bench.probe", str(file))) as running:
+        with service(*self._mine, ("-m", "tests.bench.probe", str(file))) as running:
             for kind in KINDS:
                 bodies = self._bodies(len(self._made.leaves[kind]), kind)
                 windows[kind] = self._runner.run(running.paced(bodies, self._bodies(_WARM), rate))
@@ -176,22 +193,29 @@ class Rounds:
             inside = [late for at, late in samples if 0 <= at - run.began <= run.seconds]
             self.found.lateness.setdefault(kind, []).append(inside)
 
-    def overload(self, folder: Path, stub_port: int, core: set[int]) -> None:
+    def overload(self) -> None:
         """Twice of what a new process can do, as it has just shown."""
         limit = {"WORKER__QUEUE_LIMIT": str(QUEUE_LIMIT)}
         bodies, warm = self._bodies(self._extent.many), self._bodies(SIDE_BY_SIDE)
-        with service(folder, stub_port, core, settings=limit) as running:
+        with service(*self._mine, settings=limit) as running:
             can = self._runner.run(running.closed(bodies, warm, SIDE_BY_SIDE)).rate
             offered = self._bodies(self._extent.over)
             self.found.overload.append(self._runner.run(overload(running, offered, _OVER * can)))
 
-    def takeover(
-        self, folder: Path, stub_port: int, cores: Sequence[set[int]], postgres: Postgres
-    ) -> None:
+    def takeover(self) -> None:
         """Kill one of a new pair of replicas while both carry deployments."""
         bodies, warm = self._bodies(SIDE_BY_SIDE), self._bodies(_WARM)
-        with cluster(folder, stub_port, cores, postgres) as running:
+        with cluster(*self._both) as running:
             self.found.takeover.append(self._runner.run(running.takeover(bodies, warm)))
+
+    def long(self) -> None:
+        """What takes many deployments: whether memory grows, and what throttling vaults allow."""
+        under, made, extent = self._under, self._made, self._extent
+        for replicas in (False, True):
+            self.found.memory.append(memory.measure(under, made, extent.memory, replicas=replicas))
+            self.found.budgets.append(
+                budgets.measure(under, made, extent.budgets, replicas=replicas)
+            )
 
     def _pair(self, how: str, count: int, side_by_side: int, sides: Sides) -> None:
         """Service and script in turn, then the script with its calls one by one."""

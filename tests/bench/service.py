@@ -47,7 +47,7 @@ class Limits:
 
 
 NO_LIMITS: Final = Limits(imports=1_000_000_000, calls=1_000_000_000)
-_AS_IT_IS: Final[Mapping[str, str]] = {}
+NO_SETTINGS: Final[Mapping[str, str]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,11 @@ class Service:
     url: str
     token: str
     pid: int
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The one."""
+        return (self.pid,)
 
     async def closed(self, bodies: Sequence[bytes], warm: Sequence[bytes], concurrency: int) -> Run:
         """Deploy *bodies* to their ends, always *concurrency* at a time, after *warm*."""
@@ -90,7 +95,7 @@ def service(
     stub_port: int,
     core: set[int],
     arguments: Sequence[str] = _SERVE,
-    settings: Mapping[str, str] = _AS_IT_IS,
+    settings: Mapping[str, str] = NO_SETTINGS,
 ) -> Iterator[Service]:
     """Start the service, wait until it is ready, and stop it at the end.
 

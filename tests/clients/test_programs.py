@@ -13,11 +13,6 @@ def test_a_machine_without_az_is_told_what_installs_it(tmp_path: Path) -> None:
         programs.az(tmp_path)
 
 
-def test_a_machine_without_node_is_told_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(programs.Missing, match=r"Node\.js is missing: install version 20"):
-        programs.node(str(tmp_path))
-
-
 def test_a_machine_without_the_javascript_sdk_is_told_what_installs_it(tmp_path: Path) -> None:
     with pytest.raises(programs.Missing, match="The JavaScript SDK is missing: run `make clients`"):
         programs.act(tmp_path)

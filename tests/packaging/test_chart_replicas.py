@@ -3,6 +3,14 @@
 from tests.packaging.chart import Chart, Manifest, container, environment, kinds, one, pod
 from tests.packaging.values import APART, CLIENT_ID, CLUSTER, FULL, IN_VAULT, OWN, PEERS
 
+CLOSED = {"networkPolicy": {"enabled": True, "callers": PEERS}}
+
+
+def labels(job: Manifest) -> Manifest:
+    """Those of the pod of a Job."""
+    found: Manifest = job["spec"]["template"]["metadata"]["labels"]
+    return found
+
 
 def secrets(manifests: list[Manifest]) -> dict[str, str]:
     """The Secrets that the pod mounts: name of the volume → name of the Secret."""
@@ -50,8 +58,29 @@ def test_the_schema_is_brought_up_to_date_before_the_pods_start(chart: Chart) ->
         assert security["securityContext"] == same["securityContext"]
 
 
-def test_the_service_does_not_lead_to_the_pod_that_migrates(chart: Chart) -> None:
-    assert "metadata" not in one(chart.render(CLUSTER), "Job")["spec"]["template"]
+def test_the_pod_that_migrates_is_let_out_to_postgresql_before_it_starts_and_to_nobody_else(
+    chart: Chart,
+) -> None:
+    manifests = chart.render({**CLUSTER, **CLOSED})
+    let_out, job = one(manifests, "NetworkPolicy", "migration"), one(manifests, "Job")
+    hooks = [manifest["metadata"]["annotations"] for manifest in (let_out, job)]
+    ports = [port["port"] for rule in let_out["spec"]["egress"] for port in rule["ports"]]
+
+    assert let_out["spec"]["podSelector"]["matchLabels"] == labels(job)
+    assert (ports, "ingress" in let_out["spec"]) == ([53, 53, 5432], False)
+    assert hooks[0]["helm.sh/hook"] == hooks[1]["helm.sh/hook"]
+    assert int(hooks[0]["helm.sh/hook-weight"]) < int(hooks[1].get("helm.sh/hook-weight", 0))
+
+
+def test_nothing_else_selects_the_pod_that_migrates(chart: Chart) -> None:
+    manifests = chart.render({**CLUSTER, **CLOSED})
+    selectors = [
+        one(manifests, "Service")["spec"]["selector"],
+        one(manifests, "NetworkPolicy", "api")["spec"]["podSelector"]["matchLabels"],
+        one(manifests, "Deployment", "api")["spec"]["selector"]["matchLabels"],
+    ]
+
+    assert not [one_ for one_ in selectors if one_.items() <= labels(one(manifests, "Job")).items()]
 
 
 def test_sealing_keys_are_a_file_of_the_secret_that_is_named(chart: Chart) -> None:
@@ -81,12 +110,8 @@ def test_sealing_keys_in_a_vault_are_used_by_the_identity_of_the_pod(chart: Char
 
 
 def test_the_network_policy_lets_out_to_postgresql(chart: Chart) -> None:
-    policy = {"networkPolicy": {"enabled": True, "callers": PEERS}}
-    ports = [
-        port["port"]
-        for rule in one(chart.render({**CLUSTER, **policy}), "NetworkPolicy")["spec"]["egress"]
-        for port in rule["ports"]
-    ]
+    policy = one(chart.render({**CLUSTER, **CLOSED}), "NetworkPolicy", "api")
+    ports = [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
 
     assert ports == [53, 53, 443, 5432]
 

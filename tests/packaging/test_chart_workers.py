@@ -76,6 +76,7 @@ def test_what_is_for_the_api_never_finds_a_worker_nor_the_other_way(chart: Chart
         ("NetworkPolicy", name): ["api"],
         ("Deployment", f"{name}-worker"): ["worker"],
         ("NetworkPolicy", f"{name}-worker"): ["worker"],
+        ("NetworkPolicy", f"{name}-migrate"): [],
         ("PodMonitor", f"{name}-worker"): ["worker"],
     }
 

@@ -217,3 +217,27 @@ capabilities:
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{- define "certctl-connectors.migration" -}}
+{{- printf "%s-migrate" (include "certctl-connectors.fullname" . | trunc 55 | trimSuffix "-") }}
+{{- end }}
+
+{{/* Those of the pod that migrates: no Service and no other policy selects it by them. */}}
+{{- define "certctl-connectors.migrationLabels" -}}
+app.kubernetes.io/name: {{ printf "%s-migrate" (include "certctl-connectors.name" . | trunc 55 | trimSuffix "-") }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: migration
+{{- end }}
+
+{{- define "certctl-connectors.egressToNames" -}}
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+{{- end }}
+
+{{- define "certctl-connectors.egressToPostgres" -}}
+- ports:
+    - port: 5432
+{{- end }}
