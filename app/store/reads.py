@@ -1,10 +1,13 @@
 """What each read does; lists are in `pages`."""
 
+import contextlib
+from collections.abc import Iterable, Iterator
+
 from app import errors
 from app.deployment.model import Deployment
 from app.store import queries, records
 from app.store.connection import Readable
-from app.store.records import Step
+from app.store.records import Row, Step
 
 _GREATEST = 2**63 - 1  # what both databases can compare with
 
@@ -22,15 +25,18 @@ def deployment(connection: Readable, id: str) -> Deployment:  # noqa: A002 - the
 
 
 def unfinished(connection: Readable) -> list[Deployment]:
-    """What has not ended, oldest first."""
-    rows = connection.execute(queries.UNFINISHED).fetchall()
-    return [records.deployment(row[0]) for row in rows]
+    """What has not ended, oldest first; but for what cannot be read."""
+    return list(_readable(connection.execute(queries.UNFINISHED).fetchall()))
 
 
 def unfinished_without(connection: Readable, row: str, before: str) -> list[Deployment]:
-    """What has not ended, was created before a time, and has no such row in another's table."""
-    rows = connection.execute(queries.unfinished_without(row), (before,)).fetchall()
-    return [records.deployment(found[0]) for found in rows]
+    """What has not ended, was created before a time, and has no such row in another's table.
+
+    But for what cannot be read.
+    """
+    return list(
+        _readable(connection.execute(queries.unfinished_without(row), (before,)).fetchall())
+    )
 
 
 def steps(connection: Readable, id: str, after: int) -> tuple[bool, list[Step]]:  # noqa: A002 - the field's name
@@ -48,3 +54,10 @@ def steps(connection: Readable, id: str, after: int) -> tuple[bool, list[Step]]:
 def ping(connection: Readable) -> None:
     """The store can be read."""
     connection.execute(queries.PING).fetchone()
+
+
+def _readable(rows: Iterable[Row]) -> Iterator[Deployment]:
+    """One that cannot be read, and is logged, holds up no other."""
+    for row in rows:
+        with contextlib.suppress(errors.InternalError):
+            yield records.deployment(row[0])

@@ -4,6 +4,7 @@ Written by orjson from the dataclasses (bytes and bundles are refused, so no key
 read by pydantic, which checks what it reads.
 """
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
+import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from app import errors
@@ -20,6 +22,10 @@ from app.deployment.model import Deployment, State
 Row = tuple[Any, ...]
 
 _DEPLOYMENT = TypeAdapter(Deployment)
+_UNREADABLE: Final = (
+    "The record of a deployment cannot be read: it is damaged, or a newer version wrote it, as may "
+    "be during an upgrade. The log names it (`store.unreadable_record`)."
+)
 _NUL: Final = "\\u0000"
 _ESCAPE: Final = re.compile(r"\\(?:u0000|.)")  # whole escapes, since `\\u0000` holds no NUL
 
@@ -62,12 +68,13 @@ def deployment(text: str) -> Deployment:
     """The deployment that `document` wrote.
 
     Raises:
-        StoreUnavailable: the record is damaged.
+        InternalError: it cannot be read, which is logged with its id.
     """
     try:
         return _DEPLOYMENT.validate_json(text)
     except ValidationError as fault:
-        raise errors.StoreUnavailable from fault
+        structlog.get_logger().error("store.unreadable_record", deployment_id=_id(text))
+        raise errors.InternalError(_UNREADABLE) from fault
 
 
 def new_row(deployment: Deployment) -> Row:
@@ -144,6 +151,13 @@ def step(row: Row) -> Step:
         action=Action(row[4]),
         details=orjson.loads(row[5]),
     )
+
+
+def _id(text: str) -> str | None:
+    """The id in a record that is JSON at least."""
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        return str(orjson.loads(text)["id"])
+    return None
 
 
 def _without_nul(escape: re.Match[str]) -> str:

@@ -23,7 +23,7 @@ from app.worker.running import BEFORE_ANY_CHANGE, SENDING, Runner
 
 POLL_S: Final = 1.0  # for what nobody tells of: jobs that others released
 _IN_VAIN: Final = 3  # fetches in a row: one or two are a connection that was lost
-_UNHEARD_S: Final = 10.0  # between two looks for what was handed out here unheard
+_UNHEARD_S: Final = 10.0  # between two looks for what was handed out here, and is not carried
 
 
 class Carrying:
@@ -140,6 +140,8 @@ class Carrying:
             await self._carry(job)
         except errors.TakenOver:
             log.info("worker.taken_over_by_another")
+        except errors.InternalError:  # its record cannot be read here; whoever can is given it
+            log.warning("worker.left", again_in_s=_UNHEARD_S)
         except asyncio.CancelledError:
             with contextlib.suppress(errors.StoreUnavailable):  # then it is taken over in time
                 await self._jobs.release(job)

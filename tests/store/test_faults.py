@@ -6,6 +6,7 @@ import sqlite3
 
 import psycopg
 import pytest
+import structlog
 
 from app import errors
 from app.deployment.model import State, moved
@@ -127,3 +128,18 @@ async def test_a_check_leaves_no_trace(either: Store) -> None:
     await either.check()
 
     assert (await either.events(EventFilter(), page_size=9, cursor=None)).data == ()
+
+
+async def test_a_record_that_cannot_be_read_is_named_in_the_log_and_holds_up_no_other(
+    store: Store,
+) -> None:
+    newer = await accepted(store, 1, request_id=7)  # as a newer version may write it
+    readable = await accepted(store, 2)
+
+    with structlog.testing.capture_logs() as lines:
+        with pytest.raises(errors.InternalError, match="cannot be read"):
+            await store.claim(newer.id, "one")
+        assert await store.unfinished() == [readable]
+
+    unreadable = {"event": "store.unreadable_record", "deployment_id": newer.id}
+    assert lines == [{**unreadable, "log_level": "error"}] * 2
