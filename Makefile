@@ -30,9 +30,9 @@ $(AZ)/.made: tests/clients/az.lock
 	$(AZ)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r $<
 	touch $@
 
-# Node.js comes as a wheel. npm writes this file last; what it may do is in the .npmrc there.
-NPM := $(abspath $(VENV))/bin/npm
-$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json $(VENV)/.dev
+# Node.js comes as a wheel beside `az`. npm writes this file last; what it may do is in the .npmrc there.
+NPM := $(abspath $(AZ))/bin/npm
+$(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json $(AZ)/.made
 	cd $(JS) && $(NPM) ci --loglevel=error
 
 .PHONY: help demo run test check clients chaos lock openapi bench mutate clean
@@ -62,7 +62,7 @@ test: check clients ## Everything .ci/run runs: the guards, then the tests with 
 chaos: $(VENV)/.dev ## A minute of three replicas in a storm, another one each time
 	$(RUN) pytest tests/service/test_chaos.py --chaos-seconds=60 --chaos-seed=$$(date +%s)
 
-lock: $(VENV)/.dev ## Resolve the dependencies anew: hashes, and no index address
+lock: $(VENV)/.dev $(AZ)/.made ## Resolve the dependencies anew: hashes, and no index address
 	$(UV) pyproject.toml -o requirements.lock
 	$(UV) pyproject.toml --group dev -c requirements.lock -o requirements-dev.lock
 	$(UV) tests/clients/az.in --config-file tests/clients/az.toml -o tests/clients/az.lock

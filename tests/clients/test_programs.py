@@ -13,6 +13,11 @@ def test_a_machine_without_az_is_told_what_installs_it(tmp_path: Path) -> None:
         programs.az(tmp_path)
 
 
+def test_a_machine_without_node_is_told_what_installs_it(tmp_path: Path) -> None:
+    with pytest.raises(programs.Missing, match=r"Node\.js is missing: run `make clients`\."):
+        programs.node(tmp_path)
+
+
 def test_a_machine_without_the_javascript_sdk_is_told_what_installs_it(tmp_path: Path) -> None:
     with pytest.raises(programs.Missing, match="The JavaScript SDK is missing: run `make clients`"):
         programs.act(tmp_path)
