@@ -30,8 +30,9 @@ $(AZ)/.made: tests/clients/az.lock
 	$(AZ)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r $<
 	touch $@
 
-# Node.js comes as a wheel beside `az`. npm writes this file last; what it may do is in the .npmrc there.
-NPM := $(abspath $(AZ))/bin/npm
+# Node.js comes as a wheel beside `az`, and here trusts whom the machine trusts, as behind a proxy it must.
+# npm writes this file last; what it may do is in the .npmrc there.
+NPM := NODE_USE_SYSTEM_CA=1 $(abspath $(AZ))/bin/npm
 $(JS)/node_modules/.package-lock.json: $(JS)/package-lock.json $(AZ)/.made
 	cd $(JS) && $(NPM) ci --loglevel=error
 
