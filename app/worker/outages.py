@@ -58,7 +58,7 @@ def reason(fault: BaseException) -> str:
     """The kinds of what *fault* came of, one below the other: no texts, which may hold anything."""
     below = fault.__cause__
     kinds = list[str]()
-    while below is not None:
+    while below is not None and not isinstance(below, asyncio.CancelledError):  # a timeout's way
         kinds.append(type(below).__name__)
         below = below.__cause__
     return " < ".join(kinds)

@@ -11,6 +11,7 @@ from app.deployment.model import State
 from app.store import Address
 from app.worker import Beats, schema
 from app.worker.jobs import Jobs
+from app.worker.outages import reason
 from tests.certificates import Authority
 from tests.conftest import Clock
 from tests.postgres import Postgres
@@ -42,6 +43,8 @@ async def test_every_question_to_the_queue_is_given_up_in_time_and_answered_afte
             )
             assert monotonic() - began < 5
             assert [type(each) for each in told] == [errors.StoreUnavailable] * len(told)
+            assert isinstance(told[0], errors.StoreUnavailable)
+            assert reason(told[0]) == "TimeoutError"
 
     await jobs.defer("three", "lane", "sealed")
     assert await jobs.waiting() > 0
