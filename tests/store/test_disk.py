@@ -164,14 +164,15 @@ async def test_when_sqlite_undoes_a_whole_commit_everyone_in_it_is_told(
     await accepted(store, 4)
 
 
-async def test_a_deployment_that_cannot_be_read_is_unavailable_not_wrong(
-    store: Store, tmp_path: Path
+@pytest.mark.parametrize("damaged", ['{"id": 1}', '{"id": 1', "[]"])
+async def test_a_deployment_that_is_damaged_is_a_fault_and_never_wrong(
+    store: Store, tmp_path: Path, damaged: str
 ) -> None:
     ended = await advanced(store, await accepted(store, 1), *WAY)
     with _aside(tmp_path) as other:
-        other.execute("""UPDATE deployments SET record = '{"id": 1}'""")
+        other.execute("UPDATE deployments SET record = ?", (damaged,))
 
-    with pytest.raises(errors.StoreUnavailable):
+    with pytest.raises(errors.InternalError):
         await store.get(ended.id)
 
 
