@@ -21,9 +21,9 @@ from app.worker.jobs import Jobs
 from app.worker.outages import reason
 from app.worker.running import BEFORE_ANY_CHANGE, Runner, lane
 
-# A newcomer takes its part at once, and the others leave it so much later: for a tenth of the time
-# in which a target counts, which what our own limits leave free has room for.
-_LOOK_ROUND_S: Final = 1.0
+# A newcomer takes its part at once, and the others leave it so much later: for a twentieth of the
+# time in which a target counts, which what our own limits leave free has room for.
+_LOOK_ROUND_S: Final = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)

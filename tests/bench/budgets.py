@@ -29,7 +29,7 @@ _IMPORTS, _CALLS = 300, 4000  # in a window, to one vault
 _AT_MOST: Final = 1.1
 _PERCENT: Final = 100
 _MS: Final = 1000
-_COUNTED_S: Final = 2.0  # replicas count each other once a second
+_COUNTED_S: Final = 2.0  # replicas count each other twice a second
 
 
 @dataclass(frozen=True, kw_only=True)

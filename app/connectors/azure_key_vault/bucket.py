@@ -11,10 +11,10 @@ from typing import Final
 Share = Callable[[], float]
 
 _WINDOW_S: Final = 10.0
-# What is taken evenly does not arrive so: a call may be half a second longer on its way than the
-# one before it, and then a window of the vault's holds what was taken in half a second more.
-_LATE_S: Final = 0.5
-# Small, because the flow is the rest: 2 % at once and 93 % as a flow use what can be used.
+# What is taken evenly does not arrive so: a call may be so much longer on its way than the one
+# before it, and then a window of the vault's holds what was taken in so much more time.
+_LATE_S: Final = 0.3
+# Small, because the flow is the rest: 2 % at once and 95 % as a flow use what can be used.
 _AT_ONCE: Final = 0.02
 _WHOLE: Final = 1 - 1e-6  # of a token, as sums of fractions have it
 

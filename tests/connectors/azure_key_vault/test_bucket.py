@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.connectors.azure_key_vault.bucket import Bucket
 
 WINDOW_S = 10
-LATE_S = 0.5
+LATE_S = 0.3
 START = 1000.0
 
 
@@ -65,7 +65,7 @@ def test_it_says_when_the_next_may_go() -> None:
 
     wait = bucket.wait(START)
 
-    assert wait == pytest.approx(10.5 / 294)
+    assert wait == pytest.approx(10.3 / 294)
     assert bucket.wait(START + wait * 0.9) > 0
     assert bucket.wait(START + wait) == 0
 

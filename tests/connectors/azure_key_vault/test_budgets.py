@@ -65,7 +65,7 @@ async def test_a_call_that_waited_is_told_with_its_seconds() -> None:
         await allowance.take(IMPORT)
 
     assert [operation for operation, _ in told] == [IMPORT]
-    assert told[0][1] == pytest.approx(10.5, abs=0.1)
+    assert told[0][1] == pytest.approx(10.3, abs=0.1)
 
 
 async def test_who_waits_longest_goes_first() -> None:
@@ -102,11 +102,11 @@ async def test_who_gives_up_takes_nothing_and_holds_up_nobody() -> None:
         task.cancel()
 
     with hurrying() as leap:
-        leap.over(10.5)
+        leap.over(10.3)
         await asyncio.gather(*waiting, *queue(allowance, "d", went), return_exceptions=True)
 
     assert went == ["c", "d"]
-    assert told[-1][1] == pytest.approx(10.5, abs=0.5)
+    assert told[-1][1] == pytest.approx(10.3, abs=0.5)
 
 
 async def test_a_wait_that_was_given_up_is_told_with_its_seconds() -> None:
