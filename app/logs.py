@@ -33,7 +33,7 @@ class _OnceAMinute(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether this one is written."""
         sentence = str(record.msg)
-        if record.created < self._said.get(sentence, -inf) + _MINUTE_S:
+        if abs(record.created - self._said.get(sentence, -inf)) < _MINUTE_S:  # a clock may go back
             return False
         self._said[sentence] = record.created
         return True

@@ -146,8 +146,8 @@ async def stream(
 ) -> AsyncIterator[bytes]:
     """*steps* as server-sent events, to the last; a comment keeps the line alive in between.
 
-    Where the record goes away it ends, as there is no status to send any more: whoever follows
-    asks again by itself, from where it was.
+    Where the record goes away, or cannot be read, it ends, as there is no status to send any more:
+    whoever follows asks again by itself, from where it was.
 
     Args:
         steps: the steps as they happen.
@@ -162,7 +162,7 @@ async def stream(
                 continue
             try:
                 step = upcoming.result()
-            except errors.StoreUnavailable as gone:
+            except (errors.StoreUnavailable, errors.InternalError) as gone:
                 _log.warning("events.broken_off", code=gone.code, cause=problems.cause(gone))
                 return
             if step is None:

@@ -6,6 +6,7 @@ up would have answered is nobody's, so it is closed, and whoever asks next makes
 """
 
 import asyncio
+from time import monotonic
 from typing import Final, TypeVar
 
 import psycopg
@@ -14,6 +15,10 @@ from psycopg.abc import PQGen
 
 T = TypeVar("T")
 _LOOK_S: Final = 0.1  # between two looks for a signal, as in psycopg
+
+
+class Silent(psycopg.OperationalError):
+    """Nothing was answered for so long that it was given up; whether it was done, nobody knows."""
 
 
 class Connection(psycopg.Connection):
@@ -25,14 +30,18 @@ class Connection(psycopg.Connection):
         """Wait, and close the connection where it was in vain.
 
         Raises:
-            psycopg.OperationalError: it was.
+            Silent: the limit is over.
+            psycopg.OperationalError: the connection was lost.
         """
-        limit = self.limit_s if timeout is None else timeout
+        limit, began = self.limit_s if timeout is None else timeout, monotonic()
         try:
             return super().wait(gen, interval, limit)
         except psycopg.OperationalError as fault:
-            if fault.sqlstate is None:  # psycopg's word, and not an answer of the server
-                self.close()
+            if fault.sqlstate is not None:  # the server's answer
+                raise
+            self.close()
+            if limit is not None and monotonic() - began >= limit:
+                raise Silent from fault
             raise
 
 

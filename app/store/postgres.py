@@ -14,6 +14,7 @@ from app import errors
 from app.store import listening, tables
 from app.store.address import LIMITS, Address
 from app.store.connection import Opened
+from app.store.impatient import Silent
 
 # A lost update is refused (40001) instead of made, as SQLite does by letting one write at a time.
 _BEGIN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ"
@@ -39,6 +40,8 @@ class Connection:
         query, bound = _query(statement), _bound(values) or None
         try:
             return self._cursor.execute(query, bound)
+        except Silent:  # a new connection would most likely be as silent
+            raise
         except psycopg.Error:
             if self._within or not self._connection.closed:
                 raise

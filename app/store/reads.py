@@ -44,11 +44,12 @@ def steps(connection: Readable, id: str, after: int) -> tuple[bool, list[Step]]:
 
     Raises:
         DeploymentNotFound: there is none of this id.
+        InternalError: one of them cannot be read.
     """
     rows = connection.execute(queries.STEPS, (min(after, _GREATEST), id)).fetchall()
     if not rows:
         raise errors.DeploymentNotFound
-    return bool(rows[0][0]), [records.step(row) for row in rows if row[1] is not None]
+    return bool(rows[0][0]), [records.step(row, id) for row in rows if row[1] is not None]
 
 
 def ping(connection: Readable) -> None:

@@ -73,8 +73,7 @@ def deployment(text: str) -> Deployment:
     try:
         return _DEPLOYMENT.validate_json(text)
     except ValidationError as fault:
-        structlog.get_logger().error("store.unreadable_record", deployment_id=_id(text))
-        raise errors.InternalError(_UNREADABLE) from fault
+        raise _unreadable(_id(text)) from fault
 
 
 def new_row(deployment: Deployment) -> Row:
@@ -128,29 +127,48 @@ def event_row(event: Event) -> Row:
 
 
 def event(row: Row) -> Event:
-    """The event of a row of `EVENTS`."""
-    return Event(
-        id=row[0],
-        timestamp=datetime.fromisoformat(row[1]),
-        actor=Actor(name=row[2], kind=row[3]),
-        action=Action(row[4]),
-        resource_type=row[5],
-        resource_id=row[6],
-        details=orjson.loads(row[7]),
-        request_id=row[8],
-        trace_id=row[9],
-    )
+    """The event of a row of `EVENTS`.
+
+    Raises:
+        InternalError: as `deployment`.
+    """
+    try:
+        return Event(
+            id=row[0],
+            timestamp=datetime.fromisoformat(row[1]),
+            actor=Actor(name=row[2], kind=row[3]),
+            action=Action(row[4]),
+            resource_type=row[5],
+            resource_id=row[6],
+            details=orjson.loads(row[7]),
+            request_id=row[8],
+            trace_id=row[9],
+        )
+    except ValueError as fault:
+        raise _unreadable(row[6]) from fault
 
 
-def step(row: Row) -> Step:
-    """The step of a row of `STEPS`."""
-    return Step(
-        seq=row[1],
-        at=datetime.fromisoformat(row[2]),
-        state=State(row[3]),
-        action=Action(row[4]),
-        details=orjson.loads(row[5]),
-    )
+def step(row: Row, of: str) -> Step:
+    """The step *of* a deployment, of a row of `STEPS`.
+
+    Raises:
+        InternalError: as `deployment`.
+    """
+    try:
+        return Step(
+            seq=row[1],
+            at=datetime.fromisoformat(row[2]),
+            state=State(row[3]),
+            action=Action(row[4]),
+            details=orjson.loads(row[5]),
+        )
+    except ValueError as fault:
+        raise _unreadable(of) from fault
+
+
+def _unreadable(id: str | None) -> errors.InternalError:  # noqa: A002 - the field's name
+    structlog.get_logger().error("store.unreadable_record", deployment_id=id)
+    return errors.InternalError(_UNREADABLE)
 
 
 def _id(text: str) -> str | None:

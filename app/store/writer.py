@@ -174,7 +174,7 @@ def _resolve(batch: list[_Operation[Any]], outcomes: list[object]) -> None:
 
 
 def _attempt(operation: _Operation[Any], transaction: Transaction) -> object:
-    """What became of it; what it refuses leaves nothing to undo."""
+    """What became of it; what it refuses leaves nothing to undo (`writes`)."""
     try:
         return operation.work(transaction)
     except errors.Trouble as refusal:

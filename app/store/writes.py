@@ -1,7 +1,8 @@
 """What each write does, inside the writer's transaction.
 
 Rows are made before an operation is queued, so that the thread only executes. An operation that
-refuses (an error of ours) does so before it writes anything.
+refuses (an error of ours) does so before it writes anything, but for `TakeUp` of a record that it
+cannot read: whoever takes that up next claims it anew.
 """
 
 import secrets
@@ -132,6 +133,7 @@ class TakeUp:
 
         Raises:
             DeploymentNotFound: there is none of this id.
+            InternalError: its record cannot be read; it is claimed all the same.
         """
         row = transaction.execute(queries.CLAIM, self._row).fetchone()
         if row is None:

@@ -121,8 +121,10 @@ class Carrying:
         """
         now = asyncio.get_running_loop().time()
         if now >= self._all_heard_at + _UNHEARD_S:
-            await self._jobs.release_unheard(self._running.values())
+            released = await self._jobs.release_unheard(self._running.values())
             self._all_heard_at = now
+            if released:  # others look before this one does, which may be unable to carry it
+                return None
         heard_at, self._all_heard_at = self._all_heard_at, -inf
         job = await self._jobs.fetch()
         self._all_heard_at = heard_at

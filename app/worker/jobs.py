@@ -84,7 +84,7 @@ class Jobs:
         self._patience = patience
         self._manager = JobManager(connector)
         self._worker: int | None = None
-        self._live = 0
+        self._live = self._found = 0
 
     @classmethod
     @asynccontextmanager
@@ -146,7 +146,7 @@ class Jobs:
 
     @property
     def live(self) -> int:
-        """How many workers were not silent when they were counted last."""
+        """How many workers there are, as far as is known."""
         return self._live
 
     async def beat(self, *, silent_s: float) -> float:
@@ -160,11 +160,20 @@ class Jobs:
         return await self.look_round(silent_s=silent_s)
 
     async def look_round(self, *, silent_s: float) -> float:
-        """Count the workers that are not silent so long, among whom the limits are shared."""
+        """Count the workers that are not silent so long, among whom the limits are shared.
+
+        There may be more of them now. Fewer there are only once that is judged (`let_go`): after
+        PostgreSQL was away all look silent, and each would take the whole of the limits.
+        """
         async with self._asking():
             found = await self._connector.execute_query_one_async(_LIVE, silent_s=silent_s)
-        self._live = found["live"]
+        self._found = found["live"]
+        self._live = max(self._live, self._found)
         return float(found["now"])
+
+    def let_go(self) -> None:
+        """Those that were silent when they were counted last share nothing any more."""
+        self._live = self._found
 
     def share(self) -> float:
         """This worker's part of what all of them may do together."""
@@ -193,10 +202,13 @@ class Jobs:
         async with self._asking():
             await self._give_back(_THIS, number=job.number)
 
-    async def release_unheard(self, ours: Collection[int]) -> None:
-        """Release what this worker was given and never heard of: all but the jobs *ours*."""
+    async def release_unheard(self, ours: Collection[int]) -> int:
+        """Release what this worker was given and does not carry: all but the jobs *ours*.
+
+        Returns how many that were.
+        """
         async with self._asking():
-            await self._give_back(_ALL_BUT, ours=[*ours])
+            return await self._give_back(_ALL_BUT, ours=[*ours])
 
     async def take_over(self, *, silent_s: float) -> int:
         """Release what workers hold that have been silent for so long; say how many jobs."""
@@ -228,10 +240,10 @@ class Jobs:
             async with asyncio.timeout(self._patience):
                 yield
 
-    async def _give_back(self, which: str, **values: object) -> None:
+    async def _give_back(self, which: str, **values: object) -> int:
         """Release of this worker's jobs *which* says, and nobody has taken over; in one go."""
         asked = {"heard": HEARD, "queue": QUEUE, "worker": self._worker, **values}
-        await self._connector.execute_query_all_async(_GIVE_BACK + which, **asked)
+        return len(await self._connector.execute_query_all_async(_GIVE_BACK + which, **asked))
 
 
 async def _each_statement_alone(connection: psycopg.AsyncConnection) -> None:

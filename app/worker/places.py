@@ -67,6 +67,9 @@ class Places:
     async def count(self) -> int:
         """Count what waits. What is just being recorded here is left out, as it counts already.
 
+        What is recorded while it is counted may count twice until the next time: rather too few
+        places than too many.
+
         Returns how many wait.
 
         Raises:

@@ -22,7 +22,7 @@ from app.worker.outages import reason
 from app.worker.running import BEFORE_ANY_CHANGE, Runner, lane
 
 # A newcomer takes its part at once, and the others leave it so much later: for a twentieth of the
-# time in which a target counts, which what our own limits leave free has room for.
+# time in which a target counts, which is taken from what is left free for late arrivals.
 _LOOK_ROUND_S: Final = 0.5
 
 
@@ -100,6 +100,8 @@ class Rounds:
                 late = self._late(theirs)
                 self._heard += 1
                 self._judges = self._heard > 1 and not late
+                if self._judges:
+                    self._jobs.let_go()
                 self._beaten.set()
 
     async def look_round(self) -> NoReturn:
@@ -115,8 +117,9 @@ class Rounds:
             await self._beaten.wait()
             self._beaten.clear()
             try:
-                self._see_who_works(await self._count())
+                waiting = await self._count()
                 if self._judges:
+                    self._see_who_works(waiting)
                     await self._take_over()
             except errors.StoreUnavailable as fault:
                 self._is_away(fault)

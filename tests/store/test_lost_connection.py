@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 
 import psycopg
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from app import errors
 from app.store import Store
 from app.store.address import Address
+from app.store.impatient import Silent
 from app.store.postgres import Connection
 from app.store.transaction import Transaction
 from app.store.writer import Writer
+from tests.postgres import Postgres
 from tests.store.builders import accepted, at
 
 PUT = "INSERT INTO meta (name, value) VALUES (?, '')"
@@ -93,6 +96,20 @@ def test_a_question_over_a_connection_that_was_lost_is_asked_again(
     connection: Connection, database_url: str
 ) -> None:
     _cut(database_url, connection.pid)
+
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    connection.close()
+
+
+def test_a_question_that_was_given_up_is_not_asked_again(
+    database_url: str, postgres: Postgres
+) -> None:
+    connection = Connection(Address.of(database_url, patience=0.2).connect)
+    with postgres.standing_still():
+        began = monotonic()
+        with pytest.raises(Silent):
+            connection.execute("SELECT 1")
+        assert monotonic() - began < 2  # in which a new connection would have been given up
 
     assert connection.execute("SELECT 1").fetchone() == (1,)
     connection.close()

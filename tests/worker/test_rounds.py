@@ -31,7 +31,7 @@ class Queue:
         self._theirs = 1e9
         self._lives = list(lives)
         self.seconds = 0.0
-        self.live = 1
+        self.live = self._found = 1
         self.taken: list[int] = []
         self.over = asyncio.Event()
 
@@ -40,10 +40,13 @@ class Queue:
         wait = self._waits.pop(0)
         if wait is AWAY:
             raise errors.StoreUnavailable
-        self.live = self._lives.pop(0) if self._lives else 1
+        self._found = self._lives.pop(0) if self._lives else 1
         self._theirs += wait
         self.seconds += 0 if isinstance(wait, Leap) else wait
         return self._theirs
+
+    def let_go(self) -> None:
+        self.live = self._found
 
     async def waiting(self) -> int:
         if not self._waits:
@@ -86,6 +89,16 @@ async def test_where_nobody_works_that_is_said_once_and_also_that_somebody_does(
     assert none["waiting"] == 3
     assert "app work" in none["consequence"]
     assert some["event"] == "worker.somebody_works"
+
+
+async def test_workers_that_only_look_silent_are_not_missed_after_an_outage() -> None:
+    queue = Queue(1, AWAY, 1, 1, lives=[2, 0, 2])
+
+    with structlog.testing.capture_logs() as lines:
+        await gone_round(queue)
+
+    assert [line["event"] for line in lines] == ["worker.queue_away", "worker.queue_back"]
+    assert queue.live == 2
 
 
 async def gone_round(queue: Queue) -> None:
