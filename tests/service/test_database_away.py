@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from time import monotonic
 
@@ -43,11 +44,13 @@ def test_a_service_says_that_its_database_does_not_answer_and_is_stopped_in_time
         taken = http.post(DEPLOY, json=body(ca.issue())).json()["id"]
         home.emulator.faults.wait_until_met(fault)
         with gone(postgres):
-            answers = [
-                http.get(f"/api/v1/deployments/{taken}"),
-                http.post(DEPLOY, json=body(ca.issue(), "another")),
-                http.get("/ready"),
-            ]
+            with ThreadPoolExecutor() as pool:
+                asked = [
+                    pool.submit(http.get, f"/api/v1/deployments/{taken}"),
+                    pool.submit(http.post, DEPLOY, json=body(ca.issue(), "another")),
+                    pool.submit(http.get, "/ready"),
+                ]
+            answers = [each.result() for each in asked]
             process.signal(signal.SIGTERM)
             told = monotonic()
             code = process.wait()
