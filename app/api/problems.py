@@ -95,8 +95,8 @@ def fields(trouble: errors.Trouble, *, instance: str, request_id: str) -> dict[s
 
 def cause(trouble: errors.Trouble) -> str:
     """What an operator may read of the cause; of a target's error its kind, for its text is not."""
-    kind = type(trouble.__cause__).__name__
-    return str(trouble.__cause__) or kind if isinstance(trouble, errors.StoreUnavailable) else kind
+    text = str(trouble.__cause__) if isinstance(trouble, errors.StoreUnavailable) else ""
+    return text or type(trouble.__cause__).__name__
 
 
 def answer(

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 
 import psycopg
 import pytest
@@ -15,6 +14,7 @@ from app.worker.fetching import Job
 from app.worker.jobs import Jobs
 from app.worker.outages import Outages
 from tests.postgres import Postgres
+from tests.worker.database import silent_for_40_s, told
 
 TRIGGER = "procrastinate_trigger_status_events_update_v1"
 SILENT_S = 0.0  # any worker that has not been heard this very moment
@@ -102,7 +102,7 @@ async def test_a_job_is_never_there_twice_however_many_defer_it_while_it_is_fetc
         deferred = [one.defer(name, name, "") for one in (jobs, others, jobs, others)]
         await asyncio.gather(*deferred, jobs.fetch(), others.fetch())
 
-    rows = await told(url, b"SELECT queueing_lock FROM procrastinate_jobs")
+    rows = await told(url, "SELECT queueing_lock FROM procrastinate_jobs")
     assert sorted(rows) == sorted((str(number),) for number in range(50))
 
 
@@ -110,7 +110,7 @@ async def test_nothing_is_left_of_a_job_that_is_finished(jobs: Jobs, url: str) -
     await jobs.defer("one", "lane", "sealed")
     await jobs.finish(await taken(jobs))
 
-    assert await told(url, b"SELECT * FROM procrastinate_jobs") == []
+    assert await told(url, "SELECT * FROM procrastinate_jobs") == []
 
 
 async def test_a_job_that_another_has_finished_meanwhile_is_no_trouble(
@@ -178,8 +178,8 @@ async def test_a_job_that_somebody_spoiled_holds_up_no_other(
 ) -> None:
     for name in ("one", "two"):
         await jobs.defer(name, name, "")
-    spoil = b"UPDATE procrastinate_jobs SET args = args || '{\"heard\": %s}' WHERE lock = 'one'"
-    await told(url, spoil % json.dumps(heard).encode())
+    spoil = "UPDATE procrastinate_jobs SET args = args || '{\"heard\": HEARD}' WHERE lock = 'one'"
+    await told(url, spoil.replace("HEARD", json.dumps(heard)))
 
     assert (await taken(jobs)).silent_s == 0
     assert (await taken(jobs)).deployment_id == "two"
@@ -190,7 +190,7 @@ async def test_what_a_silent_worker_holds_is_taken_over_though_the_clock_was_set
 ) -> None:
     await jobs.defer("one", "lane", "")
     await taken(jobs)
-    ahead = b"UPDATE procrastinate_workers SET last_heartbeat = now() + interval '1 hour'"
+    ahead = "UPDATE procrastinate_workers SET last_heartbeat = now() + interval '1 hour'"
     await told(url, ahead)
 
     assert await others.take_over(silent_s=20) == 1
@@ -211,7 +211,7 @@ async def test_a_job_that_is_just_being_ended_is_not_taken_over(
         await ending.execute("DELETE FROM procrastinate_jobs WHERE queueing_lock = 'one'")
         assert await others.take_over(silent_s=20) == 1
 
-    assert await told(url, b"SELECT queueing_lock FROM procrastinate_jobs") == [("two",)]
+    assert await told(url, "SELECT queueing_lock FROM procrastinate_jobs") == [("two",)]
 
 
 async def test_what_a_worker_holds_that_left_is_taken_over_without_waiting(
@@ -270,7 +270,7 @@ async def test_what_all_may_do_together_is_shared_by_the_workers_that_live(
 
 async def test_a_worker_that_was_forgotten_joins_again(jobs: Jobs, url: str) -> None:
     await jobs.join()
-    await told(url, b"DELETE FROM procrastinate_workers")
+    await told(url, "DELETE FROM procrastinate_workers")
     await jobs.defer("one", "lane", "")
 
     assert await jobs.fetch() is None
@@ -333,14 +333,14 @@ async def test_the_queue_of_another_application_is_left_alone(url: str) -> None:
 
 async def test_an_older_queue_gets_the_migrations_it_has_not_had(url: str) -> None:
     await marked(url, "certctl-connectors: 03.04.00_01_pre_add_retry_failed_job_procedure.sql")
-    await told(url, f"DROP TRIGGER {TRIGGER} ON procrastinate_jobs".encode())
+    await told(url, f"DROP TRIGGER {TRIGGER} ON procrastinate_jobs")
     with pytest.raises(errors.StoreUnavailable, match="older"):
         await schema.check(at(url))
 
     await schema.migrate(at(url))
 
     await schema.check(at(url))
-    assert (TRIGGER,) in await told(url, b"SELECT tgname FROM pg_trigger")
+    assert (TRIGGER,) in await told(url, "SELECT tgname FROM pg_trigger")
 
 
 async def test_two_that_migrate_at_once_do_no_harm(postgres_url: str) -> None:
@@ -349,18 +349,5 @@ async def test_two_that_migrate_at_once_do_no_harm(postgres_url: str) -> None:
     await schema.check(at(postgres_url))
 
 
-async def silent_for_40_s(url: str) -> None:
-    await told(
-        url, b"UPDATE procrastinate_workers SET last_heartbeat = now() - interval '40 seconds'"
-    )
-
-
 async def marked(url: str, comment: str) -> None:
-    await told(url, f"COMMENT ON TABLE procrastinate_jobs IS '{comment}'".encode())
-
-
-async def told(url: str, statement: bytes) -> list[Any]:
-    """What PostgreSQL answers to a statement."""
-    async with await psycopg.AsyncConnection.connect(url) as connection:
-        cursor = await connection.execute(statement)
-        return await cursor.fetchall() if cursor.description else []
+    await told(url, f"COMMENT ON TABLE procrastinate_jobs IS '{comment}'")

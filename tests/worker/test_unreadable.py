@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import psycopg
 import pytest
 import structlog
 
@@ -10,6 +9,7 @@ from app.deployment.model import State
 from app.worker import ClusterWorker
 from tests.certificates import Authority
 from tests.conftest import Clock
+from tests.worker.database import told
 from tests.worker.place import AnyWorker, Place, on_postgres
 
 READABLE = "UPDATE deployments SET record = (record::jsonb - 'request_id')::json WHERE id = %s"
@@ -32,8 +32,7 @@ async def test_it_is_left_to_whoever_can_read_it_and_takes_no_others_turn(
         assert isinstance(worker, ClusterWorker)
         assert worker.alive
 
-        with psycopg.connect(postgres_url) as connection:
-            connection.execute(READABLE, (unreadable,))
+        await told(postgres_url, READABLE, (unreadable,))
         while not (await place.store.settled(unreadable, within=1)).final:
             pass
         assert (await place.store.get(unreadable)).state is State.SUCCEEDED

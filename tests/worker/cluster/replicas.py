@@ -2,9 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from typing import Any
 
-import psycopg
 import structlog
 
 from app import errors
@@ -13,6 +11,7 @@ from app.deployment.model import Deployment, State
 from app.sealing import SealingKeys, Wrapped
 from app.worker import Beats, ClusterWorker
 from tests.certificates import NOW
+from tests.worker.database import told
 from tests.worker.place import Place
 
 QUICK = Beats(heartbeat_s=0.05, takeover_s=0.5)
@@ -65,20 +64,8 @@ class Logged:
         return line
 
 
-async def asked(url: str, question: str) -> list[Any]:
-    """What PostgreSQL answers."""
-    async with await psycopg.AsyncConnection.connect(url) as connection:
-        return await (await connection.execute(question.encode())).fetchall()
-
-
-async def told(url: str, statement: str) -> None:
-    """Done, and committed."""
-    async with await psycopg.AsyncConnection.connect(url) as connection:
-        await connection.execute(statement.encode())
-
-
 async def queued(url: str) -> set[str]:
-    return {row[0] for row in await asked(url, "SELECT queueing_lock FROM procrastinate_jobs")}
+    return {row[0] for row in await told(url, "SELECT queueing_lock FROM procrastinate_jobs")}
 
 
 async def left_in(place: Place, state: State) -> Deployment:

@@ -2,7 +2,6 @@
 
 import asyncio
 
-import psycopg
 import pytest
 
 from app import errors
@@ -20,6 +19,7 @@ from tests.worker.cluster.replicas import (
     taking_only,
 )
 from tests.worker.conftest import Start
+from tests.worker.database import silent_for_40_s, told
 from tests.worker.place import PORTAL, Place
 
 
@@ -105,10 +105,7 @@ async def test_what_a_dead_replica_was_sending_is_known_to_have_been_on_its_way_
     sealed = await place.sealer.seal(place.deployment()[1], sending)
     await place.jobs.defer(sending.id, "Gate a", sealed)
     assert await other.jobs.fetch() is not None
-    with psycopg.connect(postgres_url) as connection:
-        connection.execute(
-            "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '40 seconds'"
-        )
+    await silent_for_40_s(postgres_url)
     place.beats = QUICK
 
     await start()
@@ -151,8 +148,7 @@ async def test_nothing_is_left_in_the_queue_when_all_is_final(
 
 
 async def test_what_cannot_be_queued_is_not_recorded(place: Place, postgres_url: str) -> None:
-    with psycopg.connect(postgres_url) as connection:
-        connection.execute("ALTER TABLE procrastinate_jobs RENAME TO gone")
+    await told(postgres_url, "ALTER TABLE procrastinate_jobs RENAME TO gone")
 
     with pytest.raises(errors.StoreUnavailable):
         await place.submit(taking_only(place))

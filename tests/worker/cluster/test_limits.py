@@ -13,10 +13,10 @@ from app.worker import Beats
 from tests.certificates import NOW
 from tests.worker.cluster.replicas import (
     Away,
-    asked,
     taking_only,
 )
 from tests.worker.conftest import Start
+from tests.worker.database import told
 from tests.worker.place import PORTAL, Place
 
 
@@ -105,7 +105,7 @@ async def test_replicas_leave_a_newcomer_its_part_before_their_next_sign_of_life
 
     async with asyncio.timeout(4):  # of the ten seconds in which Key Vault counts
         while place.jobs.share() != 0.5:
-            await asked(postgres_url, "SELECT 1")
+            await told(postgres_url, "SELECT 1")
 
 
 async def test_a_replica_that_only_takes_requests_leaves_the_limits_to_those_that_work(

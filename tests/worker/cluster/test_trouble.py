@@ -13,10 +13,9 @@ from tests.postgres import Postgres
 from tests.worker.cluster.replicas import (
     QUICK,
     Logged,
-    asked,
-    told,
 )
 from tests.worker.conftest import Start
+from tests.worker.database import told
 from tests.worker.place import Place
 
 
@@ -61,7 +60,7 @@ async def test_signs_of_life_are_in_time_though_the_queue_is_slow(
         async with asyncio.timeout(4):  # less than it takes to give a question up
             while len(signs) < 5:
                 signs.update(
-                    await asked(postgres_url, "SELECT last_heartbeat FROM procrastinate_workers")
+                    await told(postgres_url, "SELECT last_heartbeat FROM procrastinate_workers")
                 )
 
 
